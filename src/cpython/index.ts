@@ -1,0 +1,8 @@
+/**
+ * cpython: bytes become objects. It knows every layout of CPython from 3.8 to 3.15.
+ * It must not know graphs, growth, or why anybody looks.
+ */
+export {
+  type EdgeIndex, type HeapColumns, type HeapOrigin, IMMORTAL_REFCOUNT, LabelKind, labelKind, labelPayload, makeLabel,
+  type NodeIndex, NodeFlag, type StringIndex, type TypeIndex, type TypeInfo,
+} from './columns.ts';
