@@ -2,6 +2,8 @@
  * process: the operating system's view of a target: its maps, symbols, memory, threads, and stopping it.
  * It knows ELF and Linux. It must not know what a Python object is.
  */
+export { Elf, type ElfSection, type ElfSymbol } from './elf.ts';
 export { ExitCode, LeakscopeError } from './errors.ts';
 export type { CaptureVia, LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
 export { Memory, type MemoryRange, type Reader } from './memory.ts';
+export { type ElfModule, loadedModules, type ModuleOptions } from './modules.ts';
