@@ -1,0 +1,1 @@
+"""A small shop: pages, carts and visitors who log in and out."""
