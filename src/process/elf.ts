@@ -179,6 +179,11 @@ export class Elf {
     return new Uint8Array(0);
   }
 
+  /** Bytes of the file from an offset; none when the source is memory. */
+  fileBytes(offset: number, length: number): Uint8Array {
+    return this.bytes.kind === 'file' ? this.bytes.atOffset(offset, length) : new Uint8Array(0);
+  }
+
   /**
    * What to add to link-time addresses, given one mapping of this file: its first address and its file offset.
    * Undefined when no segment of the file can have been mapped there.

@@ -2,6 +2,7 @@
  * process: the operating system's view of a target: its maps, symbols, memory, threads, and stopping it.
  * It knows ELF and Linux. It must not know what a Python object is.
  */
+export { type CoreOptions, isCore, openCore } from './core.ts';
 export { Elf, type ElfSection, type ElfSymbol } from './elf.ts';
 export { ExitCode, LeakscopeError } from './errors.ts';
 export type { CaptureVia, LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
