@@ -3,6 +3,19 @@
  * It must not know graphs, growth, or why anybody looks.
  */
 export {
-  type EdgeIndex, type HeapColumns, type HeapOrigin, IMMORTAL_REFCOUNT, LabelKind, labelKind, labelPayload, makeLabel,
-  type NodeIndex, NodeFlag, type StringIndex, type TypeIndex, type TypeInfo,
+  type EdgeIndex,
+  type HeapColumns,
+  type HeapOrigin,
+  IMMORTAL_REFCOUNT,
+  LabelKind,
+  labelKind,
+  labelPayload,
+  makeLabel,
+  type NodeIndex,
+  NodeFlag,
+  type StringIndex,
+  type TypeIndex,
+  type TypeInfo,
 } from './columns.ts';
+export { type AllocatorFacts, type CollectorFacts, type Decoded, type DecodeOptions, decode } from './decode.ts';
+export { findRuntime, type Interpreter, type Runtime, type ThreadState } from './interpreter.ts';

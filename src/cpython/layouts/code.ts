@@ -1,0 +1,241 @@
+/**
+ * Functions, methods, modules, classes, code, cells, descriptors.
+ * Sources: Objects/funcobject.c, classobject.c, methodobject.c, moduleobject.c, typeobject.c, codeobject.c, descrobject.c.
+ */
+import type { HeapBuilder } from '../builder.ts';
+import { LabelKind } from '../columns.ts';
+import { lookUp, tableShape } from '../dict-table.ts';
+import { readText } from '../text.ts';
+import type { Decoder } from './decoder.ts';
+
+/** Appends the reference in the field at `offset`, named `<name>`; a field that this version does not have is -1. */
+export function field(heap: HeapBuilder, a: number, offset: number, name: string): void {
+  if (offset >= 0) heap.edge(heap.memory.word(a + offset), heap.label(LabelKind.internal, name));
+}
+
+/** As `field`, for what Python shows as an attribute. */
+export function attribute(heap: HeapBuilder, a: number, offset: number, name: string): void {
+  if (offset >= 0) heap.edge(heap.memory.word(a + offset), heap.label(LabelKind.attribute, name));
+}
+
+/** Text of the str in the field at `offset`, '' when there is none. */
+export function textField(heap: HeapBuilder, a: number, offset: number, limit = 300): string {
+  if (offset < 0) return '';
+  const at = heap.memory.word(a + offset);
+  return heap.memory.has(at) ? (readText(heap.memory, heap.layout, at, limit) ?? '') : '';
+}
+
+export const decodeFunction: Decoder = (heap, a, node) => {
+  const { memory } = heap;
+  const f = heap.layout.function;
+  heap.setName(node, textField(heap, a, f.qualname) || textField(heap, a, f.name));
+  attribute(heap, a, f.code, '__code__');
+  attribute(heap, a, f.globals, '__globals__');
+  field(heap, a, f.builtins, 'builtins');
+  field(heap, a, f.name, '__name__');
+  field(heap, a, f.qualname, '__qualname__');
+  attribute(heap, a, f.defaults, '__defaults__');
+  attribute(heap, a, f.kwDefaults, '__kwdefaults__');
+  field(heap, a, f.doc, '__doc__');
+  field(heap, a, f.module, '__module__');
+  attribute(heap, a, f.annotations, '__annotations__');
+  field(heap, a, f.annotate, '__annotate__');
+  field(heap, a, f.typeParams, '__type_params__');
+  attribute(heap, a, f.dict, '__dict__');
+  attribute(heap, a, f.closure, '__closure__');
+  // The cells of a closure by the names of the variables in them: also straight from the function, so that a path reads well.
+  const closure = memory.word(a + f.closure);
+  if (closure !== 0) nameClosureCells(heap, memory.word(a + f.code), closure);
+};
+
+/** Remembers what the cells of a closure are called, for the labels of the tuple that holds them. */
+function nameClosureCells(heap: HeapBuilder, code: number, closure: number): void {
+  const { memory, layout } = heap;
+  const names = freeVariableNames(heap, code);
+  const count = Math.min(names.length, memory.word(closure + layout.var.count));
+  for (let i = 0; i < count; i++) {
+    const cell = memory.word(closure + layout.tuple.items + 8 * i);
+    const node = cell === 0 ? 0 : heap.nodeFor(cell);
+    if (node !== 0 && !heap.hasName(node)) heap.setName(node, names[i]);
+  }
+}
+
+/** Names of a code object's free variables, in the order of `__closure__`. */
+export function freeVariableNames(heap: HeapBuilder, code: number): string[] {
+  const { memory, layout } = heap;
+  const c = layout.code;
+  if (c.localsPlusNames < 0) return tupleOfText(heap, memory.word(code + c.freeVars));
+  const all = tupleOfText(heap, memory.word(code + c.localsPlusNames));
+  const kinds = memory.word(code + c.localsPlusKinds);
+  const FREE = 0x80; // CO_FAST_FREE
+  return all.filter((_, i) => (memory.uint8(kinds + layout.bytes.items + i) & FREE) !== 0);
+}
+
+/** The texts of a tuple of str. */
+export function tupleOfText(heap: HeapBuilder, tuple: number): string[] {
+  const { memory, layout } = heap;
+  if (!memory.has(tuple)) return [];
+  const texts: string[] = [];
+  const count = Math.min(10_000, memory.word(tuple + layout.var.count));
+  for (let i = 0; i < count; i++) texts.push(readText(memory, layout, memory.word(tuple + layout.tuple.items + 8 * i), 200) ?? '?');
+  return texts;
+}
+
+export const decodeMethod: Decoder = (heap, a) => {
+  attribute(heap, a, heap.layout.method.function, '__func__');
+  attribute(heap, a, heap.layout.method.self, '__self__');
+};
+
+const METH_METHOD = 0x0200;
+
+export const decodeBuiltin: Decoder = (heap, a) => {
+  const b = heap.layout.builtin;
+  attribute(heap, a, b.self, '__self__');
+  field(heap, a, b.module, '__module__');
+  const definition = heap.memory.word(a + b.definition);
+  // PyMethodDef: name, function, flags
+  if (b.class >= 0 && (heap.memory.uint32(definition + 16) & METH_METHOD) !== 0) field(heap, a, b.class, 'class');
+};
+
+export const decodeModule: Decoder = (heap, a, node) => {
+  const { memory, layout } = heap;
+  const m = layout.module;
+  const dict = memory.word(a + m.dict);
+  const name = dict === 0 ? 0 : lookUp(memory, layout, dict, '__name__');
+  heap.setName(node, (name === 0 ? undefined : readText(memory, layout, name, 300)) ?? textField(heap, a, m.name));
+  attribute(heap, a, m.dict, '__dict__');
+  field(heap, a, m.name, 'name');
+  // Module state of C modules: pointers to objects in a block of m_size bytes that the module owns.
+  const state = memory.word(a + m.state);
+  const definition = memory.word(a + m.definition);
+  if (state === 0 || definition === 0) return;
+  const size = memory.word(definition + m.definitionSize);
+  if (size > 0 && size < 1 << 20) scanForReferences(heap, state, size);
+};
+
+/** Appends an inferred edge for each word in a block that points at an object. */
+export function scanForReferences(heap: HeapBuilder, start: number, size: number, labelBase = 0): void {
+  const { memory } = heap;
+  for (let offset = 0; offset + 8 <= size; offset += 8) {
+    const word = memory.word(start + offset);
+    if (word < 0x1000 || word % 8 !== 0) continue;
+    const node = heap.plausible(word);
+    if (node !== 0) heap.edgeTo(node, heap.inferredLabel(labelBase + offset));
+  }
+}
+
+export const decodeType: Decoder = (heap, a, node, plan) => {
+  const { memory, layout } = heap;
+  const t = layout.type;
+  const described = heap.types.indexOf(a);
+  const heapType = described >= 0 && heap.types.plans[described].heapType;
+  if (described >= 0) heap.setName(node, heap.types.plans[described].name);
+  const keys = heapType ? memory.word(a + layout.heapType.cachedKeys) : 0;
+  const shape = keys === 0 ? undefined : tableShape(memory, layout, keys);
+  // type.__sizeof__: the structure and the shared keys, no members; static types have no gc header.
+  heap.size[node] = heapType ? plan.preSize + layout.heapType.size + (shape?.bytes ?? 0) : t.size;
+  const dict = memory.word(a + t.dict) || (heap.types.staticDicts.get(a) ?? 0);
+  heap.edge(dict, heap.label(LabelKind.attribute, '__dict__'));
+  attribute(heap, a, t.bases, '__bases__');
+  attribute(heap, a, t.mro, '__mro__');
+  attribute(heap, a, t.cache, '__cache__');
+  const subclasses = memory.word(a + t.subclasses);
+  // From 3.12 on, static builtin types keep an index here, not a dict.
+  if (subclasses > 0x10000) field(heap, a, t.subclasses, 'subclasses');
+  if (!heapType) return;
+  attribute(heap, a, t.base, '__base__');
+  field(heap, a, layout.heapType.name, '__name__');
+  field(heap, a, layout.heapType.qualname, '__qualname__');
+  field(heap, a, layout.heapType.slots, '__slots__');
+  field(heap, a, layout.heapType.module, 'module');
+  for (let i = 0; shape !== undefined && i < shape.count; i++) {
+    heap.edge(memory.word(shape.entries + i * shape.entrySize + shape.keyOffset), heap.label(LabelKind.internal, 'shared key'));
+  }
+};
+
+export const decodeCode: Decoder = (heap, a, node) => {
+  const { layout } = heap;
+  const c = layout.code;
+  heap.setName(node, codeName(heap, a));
+  attribute(heap, a, c.constants, 'co_consts');
+  attribute(heap, a, c.names, 'co_names');
+  field(heap, a, c.localsPlusNames, 'co_localsplusnames');
+  field(heap, a, c.localsPlusKinds, 'co_localspluskinds');
+  field(heap, a, c.varNames, 'co_varnames');
+  field(heap, a, c.cellVars, 'co_cellvars');
+  field(heap, a, c.freeVars, 'co_freevars');
+  field(heap, a, c.fileName, 'co_filename');
+  field(heap, a, c.name, 'co_name');
+  field(heap, a, c.qualname, 'co_qualname');
+  field(heap, a, c.lineTable, 'co_linetable');
+  field(heap, a, c.exceptionTable, 'co_exceptiontable');
+  field(heap, a, c.code, 'co_code');
+};
+
+/** `function file:line` of a code object. */
+export function codeName(heap: HeapBuilder, code: number): string {
+  const c = heap.layout.code;
+  const name = textField(heap, code, c.qualname) || textField(heap, code, c.name);
+  return `${name} ${textField(heap, code, c.fileName)}:${heap.memory.int32(code + c.firstLine)}`;
+}
+
+export const decodeCell: Decoder = (heap, a, node) => {
+  const contents = heap.memory.word(a + heap.layout.cell.contents);
+  heap.cellEdge(contents, node);
+};
+
+export const decodeProperty: Decoder = (heap, a) => {
+  const p = heap.layout.property;
+  attribute(heap, a, p.get, 'fget');
+  attribute(heap, a, p.set, 'fset');
+  attribute(heap, a, p.delete, 'fdel');
+  field(heap, a, p.doc, '__doc__');
+  field(heap, a, p.name, '__name__');
+};
+
+/** staticmethod and classmethod. */
+export const decodeWrapper: Decoder = (heap, a) => {
+  attribute(heap, a, heap.layout.wrapper.callable, '__func__');
+  attribute(heap, a, heap.layout.wrapper.dict, '__dict__');
+};
+
+/** method_descriptor and its relatives: PyDescrObject begins {type, name, qualname}; the definition follows. */
+export const decodeDescriptor: Decoder = (heap, a) => {
+  field(heap, a, heap.layout.object.size, '__objclass__');
+  field(heap, a, heap.layout.object.size + 8, '__name__');
+  field(heap, a, heap.layout.object.size + 16, '__qualname__');
+};
+
+/** method-wrapper: {descr, self} */
+export const decodeMethodWrapper: Decoder = (heap, a) => {
+  field(heap, a, heap.layout.object.size, 'descriptor');
+  attribute(heap, a, heap.layout.object.size + 8, '__self__');
+};
+
+export const decodeWeakref: Decoder = (heap, a) => {
+  const w = heap.layout.weakref;
+  const object = heap.memory.word(a + w.object);
+  if (object !== 0) heap.edge(object, heap.weakLabel);
+  field(heap, a, w.callback, '__callback__');
+};
+
+export const decodeSlice: Decoder = (heap, a) => {
+  attribute(heap, a, heap.layout.slice.start, 'start');
+  attribute(heap, a, heap.layout.slice.stop, 'stop');
+  attribute(heap, a, heap.layout.slice.step, 'step');
+};
+
+export const decodeException: Decoder = (heap, a) => {
+  const e = heap.layout.exception;
+  attribute(heap, a, e.dict, '__dict__');
+  attribute(heap, a, e.args, 'args');
+  attribute(heap, a, e.notes, '__notes__');
+  attribute(heap, a, e.traceback, '__traceback__');
+  attribute(heap, a, e.context, '__context__');
+  attribute(heap, a, e.cause, '__cause__');
+};
+
+export const decodeTraceback: Decoder = (heap, a) => {
+  attribute(heap, a, heap.layout.traceback.next, 'tb_next');
+  attribute(heap, a, heap.layout.traceback.frame, 'tb_frame');
+};

@@ -1,0 +1,41 @@
+/** Objects without references: numbers, text, bytes. Only their sizes and lengths. */
+import type { Decoder } from './decoder.ts';
+
+export const decodeNothing: Decoder = () => {};
+
+export const decodeInt: Decoder = (heap, a, node, plan) => {
+  const { form, tag, digits } = heap.layout.int;
+  const { memory } = heap;
+  const count = form === 'size' ? Math.abs(memory.signed(a + heap.layout.var.count)) : Math.max(1, Math.floor(memory.word(a + tag) / 8));
+  heap.size[node] = plan.preSize + (form === 'size' || !plan.heapType ? digits : plan.basicSize) + 4 * count;
+};
+
+/** Bytes of the str object at `a`, without what stands before it; from `unicode_sizeof`, Objects/unicodeobject.c. */
+export const decodeText: Decoder = (heap, a, node, plan) => {
+  const { memory, layout } = heap;
+  const u = layout.unicode;
+  const length = memory.word(a + u.length);
+  const state = memory.uint32(a + u.state);
+  const kind = (state >>> u.kind.shift) & u.kind.mask;
+  heap.length[node] = length;
+  if (((state >>> u.compact.shift) & u.compact.mask) === 0) {
+    // A subclass's text, or a legacy string: its characters are a block of their own.
+    heap.size[node] = plan.preSize + plan.basicSize + (memory.word(a + u.data) !== 0 ? (length + 1) * kind : 0);
+    return;
+  }
+  if (((state >>> u.ascii.shift) & u.ascii.mask) !== 0) {
+    heap.size[node] = u.asciiSize + length + 1;
+    return;
+  }
+  const utf8 = memory.word(a + u.utf8);
+  heap.size[node] = u.compactSize + (length + 1) * kind + (utf8 !== 0 ? memory.word(a + u.utf8Length) + 1 : 0);
+};
+
+export const decodeBytes: Decoder = (heap, a, node) => {
+  heap.length[node] = heap.memory.word(a + heap.layout.var.count);
+};
+
+export const decodeByteArray: Decoder = (heap, a, node, plan) => {
+  heap.length[node] = heap.memory.word(a + heap.layout.var.count);
+  heap.size[node] = plan.preSize + plan.basicSize + heap.memory.word(a + heap.layout.bytearray.alloc);
+};
