@@ -31,6 +31,8 @@ const off = (type: string, field: string): Fact => ({ fact: 'offset', type, fiel
 /** Offset of `field` counted from `minus`, both of the same type. */
 const between = (type: string, field: string, minus: string): Fact => ({ fact: 'offset', type, field, minus });
 const size = (type: string): Fact => ({ fact: 'size', type });
+/** How many pointers an array field holds. */
+const words = (type: string, field: string): Fact => ({ fact: 'fieldSize', type, field, per: 'PyObject *' });
 const value = (expression: string): Fact => ({ fact: 'value', expression });
 
 /** The facts of CPython 3.`minor`, 8 to 15. */
@@ -47,7 +49,6 @@ export function factsFor(minor: number): Facts {
   const frame = 'struct _frame';
   const code = 'PyCodeObject';
   const gen = 'PyGenObject';
-  const types = 'struct types_state';
   const keys = 'struct _dictkeysobject';
   const unicodeState = (field: string) => ({
     shift: { fact: 'shift', type: 'PyASCIIObject', word: 'state', field: `state.${field}` } as Fact,
@@ -69,11 +70,15 @@ export function factsFor(minor: number): Facts {
       weakList: off(staticTypeState, 'tp_weaklist'),
     };
   };
-  void types;
 
   return {
     version: `3.${v}`,
-    object: { refcount: off('PyObject', 'ob_refcnt'), type: off('PyObject', 'ob_type'), size: size('PyObject') },
+    object: {
+      refcount: off('PyObject', 'ob_refcnt'),
+      refcountSize: { fact: 'fieldSize', type: 'PyObject', field: 'ob_refcnt', per: 'char' },
+      type: off('PyObject', 'ob_type'),
+      size: size('PyObject'),
+    },
     var: { count: off('PyVarObject', 'ob_size'), size: size('PyVarObject') },
     // _Py_IsImmortal: (int32_t)op->ob_refcnt < 0.
     immortalFrom: since(12, 2 ** 31, absent),
@@ -229,6 +234,7 @@ export function factsFor(minor: number): Facts {
       alloc: off('PyByteArrayObject', 'ob_alloc'),
       bytes: off('PyByteArrayObject', 'ob_bytes'),
       start: off('PyByteArrayObject', 'ob_start'),
+      bytesObject: since(15, off('PyByteArrayObject', 'ob_bytes_object'), absent),
     },
     int: {
       form: v <= 11 ? 'size' : 'tag',
@@ -267,7 +273,9 @@ export function factsFor(minor: number): Facts {
     },
     module: {
       dict: off('PyModuleObject', 'md_dict'),
-      definition: off('PyModuleObject', 'md_def'),
+      definition: v <= 14 ? off('PyModuleObject', 'md_def') : off('PyModuleObject', 'md_token'),
+      tokenIsDefinition: since(15, off('PyModuleObject', 'md_token_is_def'), absent),
+      stateSize: since(15, off('PyModuleObject', 'md_state_size'), absent),
       state: off('PyModuleObject', 'md_state'),
       weakList: off('PyModuleObject', 'md_weaklist'),
       name: off('PyModuleObject', 'md_name'),
@@ -374,6 +382,7 @@ export function factsFor(minor: number): Facts {
     },
     frame: {
       form: v <= 10 ? 'object' : v <= 13 ? 'pointers' : 'stackref',
+      // pycore_stackref.h: Py_TAG_BITS; both bits set (Py_INT_TAG): a small integer.
       stackRefTags: v <= 13 ? 0 : 3,
       executable: v <= 10 ? absent : v <= 12 ? off(iframe, 'f_code') : off(iframe, 'f_executable'),
       previous: newFrame(off(iframe, 'previous')),
@@ -453,6 +462,35 @@ export function factsFor(minor: number): Facts {
       staticTypes: v <= 11 ? null : staticTypes('builtins'),
       staticExtensionTypes: v <= 12 ? null : staticTypes('for_extensions'),
       obmalloc: v <= 11 ? absent : off(is, 'obmalloc'),
+      more: [
+        { name: 'builtins_copy', offset: off(is, 'builtins_copy'), count: 1 },
+        ...since(12, [{ name: 'sysdict_copy', offset: off(is, 'sysdict_copy'), count: 1 }], []),
+        ...since(
+          12,
+          [
+            {
+              name: 'monitoring_callables',
+              offset: off(is, 'monitoring_callables'),
+              count: words(is, 'monitoring_callables'),
+            },
+          ],
+          [],
+        ),
+        ...since(
+          12,
+          [
+            {
+              name: 'monitoring_tool_names',
+              offset: off(is, 'monitoring_tool_names'),
+              count: words(is, 'monitoring_tool_names'),
+            },
+          ],
+          [],
+        ),
+        ...['lazy_import_func', 'lazy_imports_filter', 'lazy_modules', 'lazy_pending_submodules']
+          .filter(() => v >= 15)
+          .map(name => ({ name, offset: off(is, `imports.${name}`), count: 1 })),
+      ],
     },
     thread: {
       next: off(ts, 'next'),
@@ -486,6 +524,7 @@ export function factsFor(minor: number): Facts {
       localKey: since(13, off(ts, 'threading_local_key'), absent),
       localSentinel: since(13, off(ts, 'threading_local_sentinel'), absent),
       asyncioLoop: since(14, off('_PyThreadStateImpl', 'asyncio_running_loop'), absent),
+      lazyImports: since(15, off('_PyThreadStateImpl', 'lazy_imports'), absent),
       asyncioTask: since(14, off('_PyThreadStateImpl', 'asyncio_running_task'), absent),
     },
     pymalloc: {

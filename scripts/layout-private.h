@@ -8,10 +8,15 @@
 #include <string.h>
 #include "Python.h"
 #include "structmember.h"
+#if PY_VERSION_HEX < 0x03090000
+#include "internal/pycore_pymem.h"
+#endif
 #include "internal/pycore_pystate.h"
+#if PY_VERSION_HEX >= 0x03090000
 #include "internal/pycore_interp.h"
 #include "internal/pycore_runtime.h"
 #include "internal/pycore_gc.h"
+#endif
 #include "frameobject.h"
 
 #if PY_VERSION_HEX >= 0x030b0000

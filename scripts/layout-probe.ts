@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Layout } from '../src/cpython/layout.ts';
 import type { Fact, Facts } from './layout-facts.ts';
 
@@ -99,11 +99,10 @@ export function answersFromHeaders(
   const program = `#include "${privateHeader}"\nint main(void) {\n${body}\n    return 0;\n}\n`;
   return withFile('facts.c', program, file => {
     const binary = `${file}.out`;
-    const flags = includes.flatMap(dir => [
-      `-I${dir}`,
-      `-I${join(dir, 'internal')}`,
-      `-I${join(dir, 'internal', 'mimalloc')}`,
-    ]);
+    // Debian's pyconfig.h includes <x86_64-linux-gnu/python3.14/pyconfig.h>, from the directory above.
+    const flags = includes
+      .flatMap(dir => [dir, dirname(dir), join(dir, 'internal'), join(dir, 'internal', 'mimalloc')])
+      .map(dir => `-I${dir}`);
     execFileSync('gcc', ['-std=gnu11', '-w', '-DPy_BUILD_CORE', ...defines, ...flags, '-o', binary, file], {
       stdio: ['ignore', 'pipe', 'pipe'],
       encoding: 'utf8',

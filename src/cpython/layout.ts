@@ -8,7 +8,16 @@
 export interface Layout {
   /** '3.11' */
   readonly version: string;
-  readonly object: { readonly refcount: number; readonly type: number; readonly size: number };
+  /**
+   * `refcountSize` is 8, or 4 from 3.14 on, where the word's upper half holds flags: read 32 bits there. (Up to 3.13 the upper
+   * half of a reference count is 0 in practice, so reading 32 bits is right everywhere but for immortal objects' exact value.)
+   */
+  readonly object: {
+    readonly refcount: number;
+    readonly refcountSize: number;
+    readonly type: number;
+    readonly size: number;
+  };
   /** PyVarObject.ob_size. */
   readonly var: { readonly count: number; readonly size: number };
   /** An immortal object's 32-bit reference count, as tested by `refcount >= immortalFrom` on the low 32 bits; -1 where nothing is immortal. */
@@ -168,7 +177,13 @@ export interface Layout {
     readonly size: number;
   };
   readonly bytes: { readonly items: number };
-  readonly bytearray: { readonly alloc: number; readonly bytes: number; readonly start: number };
+  /** bytesObject, 3.15: the bytes object that owns the memory; -1 before. */
+  readonly bytearray: {
+    readonly alloc: number;
+    readonly bytes: number;
+    readonly start: number;
+    readonly bytesObject: number;
+  };
   /** 'size': ob_size's absolute value is the number of digits. 'tag': lv_tag >> 3 (3.12 on). Digits are 30 bits in 4 bytes. */
   readonly int: { readonly form: 'size' | 'tag'; readonly tag: number; readonly digits: number };
   readonly function: {
@@ -194,7 +209,8 @@ export interface Layout {
     readonly definition: number;
     readonly self: number;
     readonly module: number;
-    readonly weakList: number /** PyCMethodObject.mm_class, when ml_flags has METH_METHOD */;
+    readonly weakList: number;
+    /** PyCMethodObject.mm_class, when ml_flags has METH_METHOD */
     readonly class: number;
   };
   readonly module: {
@@ -202,7 +218,11 @@ export interface Layout {
     readonly definition: number;
     readonly state: number;
     readonly weakList: number;
-    readonly name: number /** PyModuleDef.m_size, .m_name */;
+    readonly name: number;
+    /** 3.15: `definition` is md_token, a PyModuleDef only while the byte at tokenIsDefinition is 1; the size of the state is at stateSize. -1 before. */
+    readonly tokenIsDefinition: number;
+    readonly stateSize: number;
+    /** Of PyModuleDef: m_size, m_name. */
     readonly definitionSize: number;
     readonly definitionName: number;
   };
@@ -213,7 +233,8 @@ export interface Layout {
     readonly doc: number;
     readonly name: number;
   };
-  readonly wrapper: { /** classmethod and staticmethod */ readonly callable: number; readonly dict: number };
+  /** classmethod and staticmethod. */
+  readonly wrapper: { readonly callable: number; readonly dict: number };
   readonly weakref: {
     readonly object: number;
     readonly callback: number;
@@ -241,7 +262,8 @@ export interface Layout {
     readonly leftIndex: number;
     readonly rightIndex: number;
     readonly maxLength: number;
-    readonly weakList: number /** block */;
+    readonly weakList: number;
+    /** block */
     readonly blockLeft: number;
     readonly blockData: number;
     readonly blockRight: number;
@@ -285,11 +307,14 @@ export interface Layout {
 
   /** PyFrameObject. */
   readonly frameObject: {
-    readonly back: number /** 3.11 on: pointer to the interpreter frame */;
+    readonly back: number;
+    /** 3.11 on: pointer to the interpreter frame */
     readonly frame: number;
-    readonly trace: number /** of an embedded interpreter frame */;
+    readonly trace: number;
+    /** of an embedded interpreter frame */
     readonly ownFrame: number;
-    /** 3.8 to 3.10 */ readonly code: number;
+    /** 3.8 to 3.10 */
+    readonly code: number;
     readonly builtins: number;
     readonly globals: number;
     readonly locals: number;
@@ -297,20 +322,28 @@ export interface Layout {
     readonly stackTop: number;
     readonly stackDepth: number;
     readonly lasti: number;
-    readonly lineno: number /** 3.10: f_state, a signed byte: -2 created, -1 suspended, 0 executing, 1 returned, 2 unwinding, 3 raised, 4 cleared */;
-    readonly state: number /** 3.8, 3.9: a byte, 1 while it runs */;
+    readonly lineno: number;
+    /** 3.10: f_state, a signed byte: -2 created, -1 suspended, 0 executing, 1 returned, 2 unwinding, 3 raised, 4 cleared */
+    readonly state: number;
+    /** 3.8, 3.9: a byte, 1 while it runs */
     readonly executing: number;
     readonly generator: number;
     readonly localsPlus: number;
     readonly size: number;
     readonly localsCache: number;
-    readonly extraLocals: number /** 3.14 on: tuple or 0 */;
+    readonly extraLocals: number;
+    /** 3.14 on: tuple or 0 */
     readonly overwrittenLocals: number;
   };
   /** _PyInterpreterFrame (3.11 on). */
   readonly frame: {
-    /** 'object': frames are PyFrameObjects (3.8 to 3.10). 'pointers': plain pointers (3.11 to 3.13). 'stackref': tagged references (3.14 on); mask with `~stackRefTags`. */
+    /** 'object': frames are PyFrameObjects (3.8 to 3.10). 'pointers': plain pointers (3.11 to 3.13). 'stackref': tagged references (3.14 on), see stackRefTags. */
     readonly form: 'object' | 'pointers' | 'stackref';
+    /**
+     * In executable, function and localsplus of 'stackref' frames, the lowest two bits: 0: counts in the object's reference count;
+     * 1: does not count (borrowed or immortal; the bare value 1 is NULL); 3: a small integer, no reference. The address is `word - (word & 3)`.
+     * 0: there are no tags.
+     */
     readonly stackRefTags: number;
     readonly executable: number;
     readonly previous: number;
@@ -338,7 +371,8 @@ export interface Layout {
     readonly size: number;
   };
   readonly generator: {
-    /** 3.8 to 3.10: gi_frame; 3.11 on: offset of the embedded interpreter frame */ readonly frame: number;
+    /** 3.8 to 3.10: gi_frame; 3.11 on: offset of the embedded interpreter frame */
+    readonly frame: number;
     readonly code: number;
     readonly weakList: number;
     readonly name: number;
@@ -402,14 +436,19 @@ export interface Layout {
     readonly staticExtensionTypes: StaticTypeTable | null;
     /** pymalloc: 'symbol' (static `arenas`, to 3.11), 'embedded' (struct in the interpreter, 3.12), 'pointer' (3.13 on). Offset in PyInterpreterState. */
     readonly obmalloc: number;
+    /** Further references, by CPython's field name: `count` pointers from `offset` on, each may be 0. */
+    readonly more: readonly { readonly name: string; readonly offset: number; readonly count: number }[];
   };
   readonly thread: {
     readonly next: number;
-    readonly interpreter: number /** PyFrameObject* (to 3.10), -1 after */;
+    readonly interpreter: number;
+    /** PyFrameObject* (to 3.10), -1 after */
     readonly frameObject: number;
-    /** 3.11, 3.12: pointer to _PyCFrame, and in that the pointer to the interpreter frame; -1 otherwise */ readonly cframe: number;
+    /** 3.11, 3.12: pointer to _PyCFrame, and in that the pointer to the interpreter frame; -1 otherwise */
+    readonly cframe: number;
     readonly cframeCurrent: number;
-    /** 3.13 on: pointer to the interpreter frame */ readonly currentFrame: number;
+    /** 3.13 on: pointer to the interpreter frame */
+    readonly currentFrame: number;
     readonly threadId: number;
     readonly nativeThreadId: number;
     readonly dict: number;
@@ -418,7 +457,8 @@ export interface Layout {
     readonly currentExceptionType: number;
     readonly currentExceptionTraceback: number;
     readonly exceptionInfo: number;
-    readonly exceptionState: number /** _PyErr_StackItem */;
+    readonly exceptionState: number;
+    /** _PyErr_StackItem */
     readonly stackItemType: number;
     readonly stackItemValue: number;
     readonly stackItemTraceback: number;
@@ -438,6 +478,8 @@ export interface Layout {
     /** 3.14 on (_PyThreadStateImpl): the event loop and task that run in this thread. */
     readonly asyncioLoop: number;
     readonly asyncioTask: number;
+    /** 3.15: lazy imports being resolved; 0 or a container. */
+    readonly lazyImports: number;
   };
   readonly pymalloc: {
     readonly form: 'symbol' | 'embedded' | 'pointer';

@@ -1,10 +1,14 @@
-/** CPython 3.11 on x86-64 Linux. Written by scripts/layouts.ts --write; checked against headers by its --check. */
+/**
+ * CPython 3.11 on x86-64 Linux. Written by scripts/layouts.ts --write from the headers of 3.11.7; its --check
+ * compares it with every other interpreter. Change scripts/layout-facts.ts, not this file.
+ */
 import type { Layout } from '../layout.ts';
 
 export const layout311: Layout = {
   version: '3.11',
   object: {
     refcount: 0,
+    refcountSize: 8,
     type: 8,
     size: 16,
   },
@@ -169,6 +173,7 @@ export const layout311: Layout = {
     alloc: 24,
     bytes: 32,
     start: 40,
+    bytesObject: -1,
   },
   int: {
     form: 'size',
@@ -210,6 +215,8 @@ export const layout311: Layout = {
   module: {
     dict: 16,
     definition: 24,
+    tokenIsDefinition: -1,
+    stateSize: -1,
     state: 32,
     weakList: 40,
     name: 48,
@@ -391,6 +398,13 @@ export const layout311: Layout = {
     staticTypes: null,
     staticExtensionTypes: null,
     obmalloc: -1,
+    more: [
+      {
+        name: 'builtins_copy',
+        offset: 1408,
+        count: 1,
+      },
+    ],
   },
   thread: {
     next: 8,
@@ -423,6 +437,7 @@ export const layout311: Layout = {
     localKey: -1,
     localSentinel: -1,
     asyncioLoop: -1,
+    lazyImports: -1,
     asyncioTask: -1,
   },
   pymalloc: {

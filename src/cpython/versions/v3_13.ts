@@ -1,10 +1,14 @@
-/** CPython 3.13 on x86-64 Linux. Written by scripts/layouts.ts --write; checked against headers by its --check. */
+/**
+ * CPython 3.13 on x86-64 Linux. Written by scripts/layouts.ts --write from the headers of 3.13.0; its --check
+ * compares it with every other interpreter. Change scripts/layout-facts.ts, not this file.
+ */
 import type { Layout } from '../layout.ts';
 
 export const layout313: Layout = {
   version: '3.13',
   object: {
     refcount: 0,
+    refcountSize: 8,
     type: 8,
     size: 16,
   },
@@ -169,6 +173,7 @@ export const layout313: Layout = {
     alloc: 24,
     bytes: 32,
     start: 40,
+    bytesObject: -1,
   },
   int: {
     form: 'tag',
@@ -210,6 +215,8 @@ export const layout313: Layout = {
   module: {
     dict: 16,
     definition: 24,
+    tokenIsDefinition: -1,
+    stateSize: -1,
     state: 32,
     weakList: 40,
     name: 48,
@@ -407,6 +414,28 @@ export const layout313: Layout = {
       weakList: 40,
     },
     obmalloc: 10800,
+    more: [
+      {
+        name: 'builtins_copy',
+        offset: 8464,
+        count: 1,
+      },
+      {
+        name: 'sysdict_copy',
+        offset: 8456,
+        count: 1,
+      },
+      {
+        name: 'monitoring_callables',
+        offset: 193176,
+        count: 136,
+      },
+      {
+        name: 'monitoring_tool_names',
+        offset: 194264,
+        count: 8,
+      },
+    ],
   },
   thread: {
     next: 8,
@@ -439,6 +468,7 @@ export const layout313: Layout = {
     localKey: 288,
     localSentinel: 296,
     asyncioLoop: -1,
+    lazyImports: -1,
     asyncioTask: -1,
   },
   pymalloc: {
