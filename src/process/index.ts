@@ -2,9 +2,30 @@
  * process: the operating system's view of a target: its maps, symbols, memory, threads, and stopping it.
  * It knows ELF and Linux. It must not know what a Python object is.
  */
+
+export { type CaptureOptions, capture } from './capture.ts';
 export { type CoreOptions, isCore, openCore } from './core.ts';
 export { Elf, type ElfSection, type ElfSymbol } from './elf.ts';
 export { ExitCode, LeakscopeError } from './errors.ts';
 export type { CaptureVia, LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
+export {
+  availableMemory,
+  cgroupHeadroom,
+  commandLine,
+  executablePath,
+  type MemoryRollup,
+  memoryRollup,
+  type OpenFile,
+  type OpenFileKind,
+  openFiles,
+  type ProcessStatus,
+  parseMaps,
+  processStartTime,
+  processStatus,
+  readMaps,
+  residentByMapping,
+} from './maps.ts';
 export { Memory, type MemoryRange, type Reader } from './memory.ts';
 export { type ElfModule, loadedModules, type ModuleOptions } from './modules.ts';
+export { checkTarget } from './ptrace.ts';
+export { threadIds } from './threads.ts';

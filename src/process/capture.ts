@@ -1,0 +1,136 @@
+/** Taking an image of a live process: by fork where that works, by freezing it otherwise. */
+import { ExitCode, LeakscopeError } from './errors.ts';
+import { Freeze, ThreadDidNotStop } from './freeze.ts';
+import { FrozenCopy } from './frozen-copy.ts';
+import type { LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
+import { commandLine, executablePath, readMaps } from './maps.ts';
+import { isData } from './memory.ts';
+import { loadedModules } from './modules.ts';
+import { checkTarget } from './ptrace.ts';
+import { nap, readMemory } from './syscalls.ts';
+
+export interface CaptureOptions {
+  /** How; by default what disturbs the target least and works. */
+  readonly via?: 'auto' | 'fork' | 'freeze';
+  /**
+   * Judges the image: true when its moment is a bad one (a collection is running, say) and another should be tried a
+   * few milliseconds later. The last try is taken whatever this says. For a freeze capture the target is running again
+   * when this is called.
+   */
+  readonly tryAgain?: (image: ProcessImage) => boolean;
+}
+
+/** Tries at a consistent moment before an image is taken as it is, and the wait between two. */
+const MOMENTS = 4;
+const BETWEEN_MOMENTS_MS = 3;
+/** Tries at a freeze that a thread in an uninterruptible sleep prevented. */
+const FREEZE_TRIES = 5;
+
+/**
+ * An image of a live process; close it with `using`. Throws a LeakscopeError: usage for a pid that does not exist,
+ * targetEnded when the process ended meanwhile, notPermitted, unsupportedTarget.
+ */
+export function capture(pid: number, options: CaptureOptions = {}): ProcessImage {
+  checkTarget(pid);
+  for (let moment = 1; ; moment++) {
+    const image = captureOnce(pid, options.via ?? 'auto');
+    if (!options.tryAgain?.(image)) return image;
+    if (moment === MOMENTS) {
+      return noted(image, `each of ${MOMENTS} moments tried was in the middle of something; this is the last of them`);
+    }
+    image[Symbol.dispose]();
+    nap(BETWEEN_MOMENTS_MS * 1000);
+  }
+}
+
+function captureOnce(pid: number, _via: 'auto' | 'fork' | 'freeze'): ProcessImage {
+  return byFreeze(pid, []);
+}
+
+function noted(image: ProcessImage, note: string): ProcessImage {
+  (image.notes as string[]).push(note);
+  return image;
+}
+
+/** Runs `work` on the frozen process; again when a thread could not be stopped. */
+function whileFrozen<T>(pid: number, work: (freeze: Freeze) => T): T {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      using freeze = Freeze.of(pid, { leaveAsleep: true });
+      return work(freeze);
+    } catch (error) {
+      if (!(error instanceof ThreadDidNotStop)) throw error;
+      if (attempt === FREEZE_TRIES) {
+        throw new LeakscopeError(
+          `thread ${error.tid} of process ${pid} hangs in the kernel and could not be stopped`,
+          ExitCode.unsupportedTarget,
+          'It probably waits for a disk or a network file system; try again when that answers.',
+        );
+      }
+      nap(BETWEEN_MOMENTS_MS * 1000);
+    }
+  }
+}
+
+function byFreeze(pid: number, notes: string[]): ProcessImage {
+  return whileFrozen(pid, freeze => {
+    const mappings = readMaps(pid);
+    const threads = freeze.images();
+    const copy = FrozenCopy.of(pid, mappings, m => isData(m) || m.writable);
+    if (freeze.sleepersWoke()) notes.push('a sleeping thread woke while memory was being copied');
+    const { startedAtMs } = freeze;
+    freeze.resume();
+    const pauseMs = performance.now() - startedAtMs;
+    return new FreezeImage(pid, { mappings, threads, copy, pauseMs, capturedAtMs: startedAtMs, notes });
+  });
+}
+
+interface FrozenState {
+  readonly mappings: readonly Mapping[];
+  readonly threads: readonly ThreadImage[];
+  readonly copy: FrozenCopy;
+  readonly pauseMs: number;
+  readonly capturedAtMs: number;
+  readonly notes: string[];
+}
+
+/** A copy in our memory; what cannot change (read-only mappings) is read from the running process when asked for. */
+class FreezeImage implements ProcessImage {
+  readonly pid: number;
+  readonly via = 'freeze';
+  readonly executable: string;
+  readonly command: readonly string[];
+  readonly mappings: readonly Mapping[];
+  readonly threads: readonly ThreadImage[];
+  readonly pauseMs: number;
+  readonly capturedAtMs: number;
+  readonly notes: string[];
+  private copy: FrozenCopy | undefined;
+  private loaded: LoadedModule[] | undefined;
+
+  constructor(pid: number, state: FrozenState) {
+    this.pid = pid;
+    this.executable = executablePath(pid);
+    this.command = commandLine(pid);
+    this.mappings = state.mappings;
+    this.threads = state.threads;
+    this.copy = state.copy;
+    this.pauseMs = state.pauseMs;
+    this.capturedAtMs = state.capturedAtMs;
+    this.notes = state.notes;
+  }
+
+  get modules(): readonly LoadedModule[] {
+    this.loaded ??= loadedModules(this.pid, this.mappings, { executable: this.executable });
+    return this.loaded;
+  }
+
+  read(address: number, into: Uint8Array): number {
+    if (!this.copy) return 0;
+    return this.copy.read(address, into) ?? Math.max(0, readMemory(this.pid, address, into));
+  }
+
+  [Symbol.dispose](): void {
+    this.copy = undefined;
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * System calls that a stop interrupts, and how they go on as if nothing had been.
+ *
+ * A thread that ptrace stops inside a blocking call leaves the call with one of the kernel's own codes in rax, and when
+ * the thread is let go without a signal to handle, the kernel restarts the call: exactly, because the code says how
+ * (include/linux/errno.h; arch/x86/kernel/signal.c, arch_do_signal_or_restart). Some calls do not take part in that:
+ * epoll_wait, sigtimedwait and semop return EINTR, a blocking write that has written something returns a short count, a
+ * socket with SO_RCVTIMEO returns EINTR. Threads waiting in those are best left asleep: they change no memory of the
+ * program. When one has to be stopped all the same, EINTR is turned into "restart unless a handler runs", and a time
+ * limit is shortened by the time already slept.
+ */
+import { readlinkSync } from 'node:fs';
+import { Reg, type Registers } from './ptrace.ts';
+import { Sys } from './syscalls.ts';
+import type { BlockedCall } from './threads.ts';
+
+/** Kernel-internal results (include/linux/errno.h): never seen by a program, only at a ptrace stop. */
+export const Restart = { SYS: -512, NOINTR: -513, NOHAND: -514, BLOCK: -516 } as const;
+const EINTR = -4;
+
+const EXACT = new Set<number>([
+  Sys.futex,
+  Sys.futex_waitv,
+  Sys.nanosleep,
+  Sys.clock_nanosleep,
+  Sys.poll,
+  Sys.ppoll,
+  Sys.select,
+  Sys.pselect6,
+  Sys.wait4,
+  Sys.waitid,
+  Sys.pause,
+  Sys.rt_sigsuspend,
+  Sys.restart_syscall,
+  Sys.flock,
+]);
+
+/** Can a thread waiting in this call be stopped and let go without the program noticing? */
+export function restartsExactly(pid: number, call: BlockedCall): boolean {
+  if (EXACT.has(call.number)) return true;
+  switch (call.number) {
+    case Sys.epoll_wait:
+    case Sys.epoll_pwait:
+      return (call.args[3] | 0) < 0;
+    case Sys.epoll_pwait2:
+      return call.args[3] === 0;
+    case Sys.rt_sigtimedwait:
+      return call.args[2] === 0;
+    case Sys.read:
+      // Not of a socket: it may have a time limit of its own.
+      try {
+        return !readlinkSync(`/proc/${pid}/fd/${call.args[0]}`).startsWith('socket:');
+      } catch {
+        return false;
+      }
+    default:
+      return false;
+  }
+}
+
+/**
+ * Repairs the registers of a thread that a stop threw out of a call with EINTR; true when they were changed.
+ * `sleptMs` is the time it had slept, undefined when that is not known: then a call with a time limit keeps its EINTR,
+ * which says the truth, instead of sleeping for too long.
+ */
+export function repairInterrupted(registers: Registers, sleptMs: number | undefined): boolean {
+  if (registers.signed(Reg.rax) !== EINTR) return false;
+  switch (registers.signed(Reg.origRax)) {
+    case Sys.epoll_wait:
+    case Sys.epoll_pwait: {
+      const limitMs = Number(BigInt.asIntN(32, registers.words[Reg.r10]));
+      if (limitMs >= 0) {
+        if (sleptMs === undefined) return false;
+        // Rounded up: a wait may end late by less than a millisecond, never early.
+        registers.set(Reg.r10, Math.max(0, Math.ceil(limitMs - sleptMs)));
+      }
+      break;
+    }
+    case Sys.epoll_pwait2:
+      if (registers.words[Reg.r10] !== 0n) return false;
+      break;
+    case Sys.rt_sigtimedwait:
+      if (registers.words[Reg.rdx] !== 0n) return false;
+      break;
+    case Sys.semop:
+      break;
+    default:
+      return false;
+  }
+  registers.set(Reg.rax, Restart.NOHAND);
+  return true;
+}

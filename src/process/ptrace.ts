@@ -1,0 +1,233 @@
+/** ptrace, a little above the system call: registers, stops, and the errors a person should read. */
+import { ExitCode, LeakscopeError } from './errors.ts';
+import { commandLine, processStatus, procText } from './maps.ts';
+import { Errno, NO_STOP, NO_TRACEE, nap, peekExit, pollStop, ptrace, ptraceBuffer } from './syscalls.ts';
+
+/** Requests and events of include/uapi/linux/ptrace.h. */
+export const Ptrace = {
+  CONT: 7,
+  GETREGS: 12,
+  SETREGS: 13,
+  DETACH: 17,
+  SYSCALL: 24,
+  SETOPTIONS: 0x4200,
+  GETEVENTMSG: 0x4201,
+  GETSIGINFO: 0x4202,
+  GETREGSET: 0x4204,
+  SEIZE: 0x4206,
+  INTERRUPT: 0x4207,
+  LISTEN: 0x4208,
+  GETSIGMASK: 0x420a,
+  SETSIGMASK: 0x420b,
+  SECCOMP_GET_FILTER: 0x420c,
+  GET_RSEQ_CONFIGURATION: 0x420f,
+} as const;
+
+export const PtraceOption = {
+  TRACESYSGOOD: 1,
+  TRACECLONE: 8,
+  TRACEEXEC: 0x10,
+  TRACEEXIT: 0x40,
+  EXITKILL: 0x10_0000,
+} as const;
+export const PtraceEvent = { CLONE: 3, EXEC: 4, EXIT: 6, STOP: 128 } as const;
+
+/** Position of a register in `struct user_regs_struct` of x86-64, in 64-bit words. */
+export const Reg = {
+  r15: 0,
+  r14: 1,
+  r13: 2,
+  r12: 3,
+  rbp: 4,
+  rbx: 5,
+  r11: 6,
+  r10: 7,
+  r9: 8,
+  r8: 9,
+  rax: 10,
+  rcx: 11,
+  rdx: 12,
+  rsi: 13,
+  rdi: 14,
+  origRax: 15,
+  rip: 16,
+  cs: 17,
+  eflags: 18,
+  rsp: 19,
+  ss: 20,
+  fsBase: 21,
+  gsBase: 22,
+} as const;
+const REGISTER_WORDS = 27;
+/** `cs` of 64-bit code. */
+const CODE_SEGMENT_64 = 0x33n;
+
+/** The registers of a stopped thread, as the kernel keeps them. */
+export class Registers {
+  readonly words: BigUint64Array;
+  private readonly bytes: Uint8Array;
+
+  constructor(words: BigUint64Array = new BigUint64Array(REGISTER_WORDS)) {
+    this.words = words;
+    this.bytes = new Uint8Array(words.buffer);
+  }
+
+  /** The registers of a stopped tracee, or undefined when it is gone. */
+  static of(tid: number): Registers | undefined {
+    const registers = new Registers();
+    return registers.load(tid) ? registers : undefined;
+  }
+
+  load(tid: number): boolean {
+    return ptraceBuffer(Ptrace.GETREGS, tid, 0, this.bytes) >= 0;
+  }
+
+  /** Gives these registers to a stopped tracee; whether it took them. */
+  store(tid: number): boolean {
+    return ptraceBuffer(Ptrace.SETREGS, tid, 0, this.bytes) >= 0;
+  }
+
+  copy(): Registers {
+    return new Registers(this.words.slice());
+  }
+
+  /** A register as an address; exact below 2^53. */
+  number(register: number): number {
+    return Number(this.words[register]);
+  }
+
+  signed(register: number): number {
+    return Number(BigInt.asIntN(64, this.words[register]));
+  }
+
+  set(register: number, value: number): void {
+    this.words[register] = BigInt.asUintN(64, BigInt(value));
+  }
+
+  get is64Bit(): boolean {
+    return this.words[Reg.cs] === CODE_SEGMENT_64;
+  }
+}
+
+/** Waits until a tracee stops: spins first, because a stop usually takes some 10 µs. NO_STOP after `limitMs`, NO_TRACEE when it ended. */
+export function awaitStop(tid: number, limitMs: number): number {
+  for (let i = 0; i < 40; i++) {
+    const stop = pollStop(tid);
+    if (stop !== NO_STOP) return stop;
+  }
+  const limit = performance.now() + limitMs;
+  for (;;) {
+    const stop = pollStop(tid);
+    if (stop !== NO_STOP) return stop;
+    if (peekExit(tid)) return NO_TRACEE;
+    if (performance.now() > limit) return NO_STOP;
+    nap(20);
+  }
+}
+
+/** The signal of a stop, and the ptrace event (0 when it is a signal on its way to the thread). */
+export function stopSignal(stop: number): number {
+  return stop & 0xff;
+}
+export function stopEvent(stop: number): number {
+  return (stop >> 8) & 0xff;
+}
+
+/** PTRACE_SEIZE, which does not stop the thread. 0 or minus errno. */
+export function seize(tid: number, options = 0): number {
+  return ptrace(Ptrace.SEIZE, tid, 0, options);
+}
+
+/** Is there a process to look at? Throws what a person should read otherwise; says nothing about permission. */
+export function checkTarget(pid: number): void {
+  if (!Number.isInteger(pid) || pid <= 0) {
+    throw new LeakscopeError(`${pid} is not a process id`, ExitCode.usage, 'Give the number that ps or pgrep shows.');
+  }
+  const status = processStatus(pid);
+  if (!status) {
+    throw new LeakscopeError(
+      `there is no process ${pid}`,
+      ExitCode.usage,
+      'pgrep -af python lists the Python processes of this machine.',
+    );
+  }
+  if (pid === process.pid) {
+    throw new LeakscopeError(`${pid} is leakscope itself`, ExitCode.usage, 'Give the process id of a Python program.');
+  }
+  if (status.threadGroup !== pid) {
+    throw new LeakscopeError(
+      `${pid} is a thread of process ${status.threadGroup}`,
+      ExitCode.usage,
+      `Give the process id instead: ${status.threadGroup}.`,
+    );
+  }
+  if (status.state === 'Z' || status.state === 'X') {
+    throw new LeakscopeError(
+      `process ${pid} (${status.name}) has ended; only its entry is left until process ${status.parent} collects it`,
+      ExitCode.targetEnded,
+      'Start the program again.',
+    );
+  }
+  if (status.virtualBytes === 0 && commandLine(pid).length === 0) {
+    throw new LeakscopeError(
+      `process ${pid} (${status.name}) is a thread of the kernel`,
+      ExitCode.unsupportedTarget,
+      'Give the process id of a Python program.',
+    );
+  }
+  if (status.tracer !== 0 && status.tracer !== process.pid) throw tracedError(pid, status.tracer);
+}
+
+function tracedError(pid: number, tracer: number): LeakscopeError {
+  const name = processStatus(tracer)?.name ?? 'unknown';
+  return new LeakscopeError(
+    `process ${pid} is already being traced by ${name} (pid ${tracer}), and Linux allows one tracer at a time`,
+    ExitCode.notPermitted,
+    `Detach or end ${name}, then try again.`,
+  );
+}
+
+/** What to say when a thread could not be seized, with the remedy for the reason that /proc shows. */
+export function seizeError(pid: number, code: number): LeakscopeError {
+  const status = processStatus(pid);
+  if (code === -Errno.ESRCH || !status) {
+    return new LeakscopeError(`process ${pid} has ended`, ExitCode.targetEnded, 'Start the program again.');
+  }
+  if (status.tracer !== 0) {
+    if (status.tracer !== process.pid) return tracedError(pid, status.tracer);
+    return new LeakscopeError(`process ${pid} is already being watched by this leakscope`, ExitCode.notPermitted);
+  }
+  if (code !== -Errno.EPERM) {
+    return new LeakscopeError(`process ${pid} could not be traced (errno ${-code})`, ExitCode.unsupportedTarget);
+  }
+  const uid = process.getuid?.() ?? -1;
+  const scope = Number(procText('/proc/sys/kernel/yama/ptrace_scope')?.trim() ?? '0');
+  if (scope === 3) {
+    return new LeakscopeError(
+      `this machine forbids ptrace altogether (kernel.yama.ptrace_scope is 3), so process ${pid} cannot be looked into`,
+      ExitCode.notPermitted,
+      'It can only be changed by a restart with another setting; until then take a snapshot with the agent.',
+    );
+  }
+  if (uid !== 0 && status.uid !== uid) {
+    return new LeakscopeError(
+      `process ${pid} belongs to another user (uid ${status.uid}, you are ${uid})`,
+      ExitCode.notPermitted,
+      `Run leakscope as that user or as root: sudo leakscope attach ${pid}`,
+    );
+  }
+  if (uid !== 0 && scope > 0) {
+    return new LeakscopeError(
+      `this machine lets ${scope === 1 ? 'a process be traced only by its parents' : 'only root trace processes'} (kernel.yama.ptrace_scope is ${scope})`,
+      ExitCode.notPermitted,
+      `Run it as root (sudo leakscope attach ${pid}), or allow it until the next restart: sudo sysctl kernel.yama.ptrace_scope=0`,
+    );
+  }
+  return new LeakscopeError(
+    `ptrace of process ${pid} was refused`,
+    ExitCode.notPermitted,
+    uid === 0
+      ? 'In a container, start it with the SYS_PTRACE capability (docker run --cap-add SYS_PTRACE).'
+      : `The program may have made itself undumpable or have more privileges than you: sudo leakscope attach ${pid}`,
+  );
+}
