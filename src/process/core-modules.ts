@@ -11,6 +11,7 @@ import { type ElfModule, memoryElf, openElf } from './modules.ts';
 
 const DELETED = / \(deleted\)$/;
 const LIKE_A_PROGRAM = /\.so(\.|$)|\/s?bin\//;
+const FILE_LIMIT = 4 * 2 ** 30;
 const PF_X = 1;
 const PF_W = 2;
 const PF_R = 4;
@@ -35,8 +36,10 @@ export class CoreFiles {
   private readonly groups = new Map<Mapping, readonly Mapping[]>();
   private readonly found = new Map<string, Found>();
 
+  /** `presentEnd` says up to which address the memory segment at an address has its bytes in the core. */
   constructor(
     loads: readonly ElfSegment[],
+    presentEnd: (address: number) => number,
     notes: CoreNotes,
     readCore: ProcessImage['read'],
     sysroot: string | undefined,
@@ -46,13 +49,10 @@ export class CoreFiles {
     const program = notes.auxv.get(Auxv.programHeaders) ?? 0;
     const file = notes.files.find(f => program >= f.start && program < f.end);
     this.executable = file?.path.replace(DELETED, '') ?? '';
-    const present = loads.filter(s => s.fileSize > 0);
-    this.inCore = m => present.some(s => s.address <= m.start && s.address + s.fileSize >= m.end);
-    this.mappings = named(
-      joined(loads, notes.files, group => this.flagsInMemory(group)),
-      notes,
-      this.executable,
-    );
+    this.inCore = m => presentEnd(m.start) >= m.end;
+    const whole = joined(loads, notes.files, group => this.flagsInMemory(group));
+    const parts = whole.flatMap(m => readableParts(m, presentEnd(m.start)));
+    this.mappings = named(parts, notes, this.executable);
   }
 
   /** The ELF of a module: the file here when it is the same, else what the core has of it in memory. */
@@ -201,6 +201,18 @@ function joined(
   }
   upTo(Math.max(at, files.at(-1)?.end ?? 0), undefined);
   return mappings.map(m => (guessed.has(m) ? { ...m, executable: isCode(m, mappings, flagsOf) } : m));
+}
+
+/**
+ * Anonymous memory that is not in the core cannot be read; neither can a mapping too large to be a program's. So what is
+ * said to be readable is bounded by the files' sizes, whatever a damaged header claims.
+ */
+function readableParts(m: Mapping, presentEnd: number): Mapping[] {
+  const present = Math.max(m.start, Math.min(m.end, presentEnd));
+  if (!m.readable || present === m.end) return [m];
+  if (m.path !== '') return [m.end - m.start > FILE_LIMIT ? { ...m, readable: false } : m];
+  const rest = { ...m, start: present, readable: false };
+  return present > m.start ? [{ ...m, end: present }, rest] : [rest];
 }
 
 function isCode(

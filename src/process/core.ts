@@ -84,7 +84,7 @@ function imageOf(path: string, file: CoreFile, options: CoreOptions): ProcessIma
     }
     return got;
   };
-  const files = new CoreFiles(loads, coreNotes, readCore, options.sysroot);
+  const files = new CoreFiles(loads, at => pieceAt(pieces, at)?.present ?? at, coreNotes, readCore, options.sysroot);
   const { mappings, executable } = files;
   const read = (address: number, into: Uint8Array): number => {
     let got = 0;
@@ -163,6 +163,7 @@ function layOut(elf: Elf, fileSize: number): { loads: ElfSegment[]; pieces: Piec
   const loads: ElfSegment[] = [];
   const pieces: Piece[] = [];
   let reached = 0;
+  let total = 0;
   const ascending = elf.segments
     .filter(s => s.type === SegmentType.load && s.memorySize > 0)
     .sort((a, b) => a.address - b.address);
@@ -171,7 +172,9 @@ function layOut(elf: Elf, fileSize: number): { loads: ElfSegment[]; pieces: Piec
     reached = s.address + s.memorySize;
     loads.push(s);
     const promised = Math.min(s.fileSize, s.memorySize);
-    const present = Math.max(0, Math.min(promised, fileSize - s.offset));
+    // No honest core says the same bytes twice; a damaged one must not make a small file a huge memory.
+    const present = Math.max(0, Math.min(promised, fileSize - s.offset, fileSize - total));
+    total += present;
     if (promised > 0)
       pieces.push({ start: s.address, end: s.address + promised, present: s.address + present, offset: s.offset });
   }
