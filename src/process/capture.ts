@@ -1,5 +1,6 @@
 /** Taking an image of a live process: by fork where that works, by freezing it otherwise. */
 import { ExitCode, LeakscopeError } from './errors.ts';
+import { endTwin, ForkImage, type ForkPlan, forkTwin, planFork } from './fork.ts';
 import { Freeze, ThreadDidNotStop } from './freeze.ts';
 import { FrozenCopy } from './frozen-copy.ts';
 import type { LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
@@ -43,8 +44,33 @@ export function capture(pid: number, options: CaptureOptions = {}): ProcessImage
   }
 }
 
-function captureOnce(pid: number, _via: 'auto' | 'fork' | 'freeze'): ProcessImage {
-  return byFreeze(pid, []);
+function captureOnce(pid: number, via: 'auto' | 'fork' | 'freeze'): ProcessImage {
+  if (via === 'freeze') return byFreeze(pid, []);
+  const plan = planFork(pid);
+  if (!plan) return byFreeze(pid, ['frozen and copied']);
+  return byFork(pid, plan);
+}
+
+/** Tries at a fork whose moment a thread that was left asleep spoilt by waking. */
+const QUIET_TRIES = 3;
+
+function byFork(pid: number, plan: ForkPlan): ProcessImage {
+  for (let attempt = 1; ; attempt++) {
+    const moment = whileFrozen(pid, freeze => {
+      const twin = forkTwin(freeze, plan);
+      const woke = freeze.sleepersWoke();
+      freeze.resume();
+      const pauseMs = performance.now() - freeze.startedAtMs;
+      return { freeze, twin, woke, pauseMs };
+    });
+    const { freeze, twin, woke, pauseMs } = moment;
+    if (woke && attempt < QUIET_TRIES) {
+      endTwin(pid, twin);
+      continue;
+    }
+    const notes = woke ? ['a sleeping thread woke while the image was being taken'] : [];
+    return new ForkImage(pid, { twin, threads: freeze.images(), pauseMs, capturedAtMs: freeze.startedAtMs, notes });
+  }
 }
 
 function noted(image: ProcessImage, note: string): ProcessImage {
@@ -75,12 +101,12 @@ function whileFrozen<T>(pid: number, work: (freeze: Freeze) => T): T {
 function byFreeze(pid: number, notes: string[]): ProcessImage {
   return whileFrozen(pid, freeze => {
     const mappings = readMaps(pid);
-    const threads = freeze.images();
     const copy = FrozenCopy.of(pid, mappings, m => isData(m) || m.writable);
     if (freeze.sleepersWoke()) notes.push('a sleeping thread woke while memory was being copied');
     const { startedAtMs } = freeze;
     freeze.resume();
     const pauseMs = performance.now() - startedAtMs;
+    const threads = freeze.images();
     return new FreezeImage(pid, { mappings, threads, copy, pauseMs, capturedAtMs: startedAtMs, notes });
   });
 }

@@ -77,11 +77,13 @@ function detachStragglers(): void {
 /** All threads of a process, stopped or left asleep. Disposing lets every one of them go. */
 export class Freeze implements Disposable {
   readonly pid: number;
+  /** Those still stopped. */
   readonly threads: FrozenThread[] = [];
   readonly sleepers: SleepingThread[] = [];
   /** `performance.now()` when the first thread was asked to stop. */
   startedAtMs = 0;
   private readonly options: FreezeOptions;
+  private readonly stopped: FrozenThread[] = [];
   /** Seized, and not yet stopped. */
   private readonly pending = new Map<number, number | undefined>();
 
@@ -176,6 +178,7 @@ export class Freeze implements Disposable {
       this.pending.delete(tid);
       const thread: FrozenThread = { tid, registers: registers ?? new Registers(), signal: 0 };
       this.threads.push(thread);
+      this.stopped.push(thread);
       const after = before === undefined ? undefined : lastRunMs(this.pid, tid);
       const sleptMs = before === undefined || after === undefined ? undefined : Math.max(0, after - before);
       if (registers && repairInterrupted(registers, sleptMs)) registers.store(tid);
@@ -188,9 +191,9 @@ export class Freeze implements Disposable {
     return this.sleepers.some(sleeper => woke(this.pid, sleeper));
   }
 
-  /** The threads as an image shows them: stopped ones from their registers, sleeping ones as far as /proc tells. */
+  /** The threads as they were when they stopped, sleeping ones as far as /proc tells. Best asked for when they run again: it reads /proc. */
   images(): ThreadImage[] {
-    const images = this.threads.map(({ tid, registers }) => ({
+    const images = this.stopped.map(({ tid, registers }) => ({
       tid,
       name: threadName(this.pid, tid),
       stackPointer: registers.number(Reg.rsp),
