@@ -265,94 +265,135 @@ export function randomSource(seed: number): () => number {
   };
 }
 
+/** What one record of `serviceHeap` is made of: types by kind, and which part refers to which. */
+const RECORD_PARTS = 8;
+
 /**
- * A heap like a large service's, `nodeCount` nodes with about 3.1 edges each: objects hang in a random tree whose
- * parents are mostly recent (as allocations are), with references to types, to neighbours, back to owners, and to a
- * few shared objects.
+ * A heap like a large service's, about `nodeCount` nodes with 3.1 edges each: records of eight objects (instance, its
+ * dict, two strings, an int, a list, a tuple, a child instance) in containers of 1 to 4,000, in a tree of owners. Each
+ * part lies among its own size class, as pymalloc puts it, in slightly mixed order. One record in three refers to
+ * another anywhere, children refer back to their owners, all refer to their types.
  */
 export function serviceHeap(nodeCount: number, seed = 7): HeapColumns {
   const random = randomSource(seed);
-  const typeCount = 400;
+  const typeCount = 64;
+  const records = Math.max(1, Math.floor((nodeCount - typeCount - 1) / (RECORD_PARTS + 0.02)));
+  const containers = Math.max(1, Math.floor(records * 0.02));
+  const total = 1 + typeCount + containers + records * RECORD_PARTS;
   const types: TypeInfo[] = Array.from({ length: typeCount }, (_, i) => ({
     address: 0x900000 + i * 0x1a0,
-    name: i === 0 ? '<root>' : i === 1 ? 'dict' : i === 2 ? 'list' : `app.models.Type${i}`,
-    layout: i === 0 ? 'root' : i === 1 ? 'dict' : i === 2 ? 'list' : 'instance',
-    node: i < 1 ? 0 : i,
+    name: ['<root>', 'type', 'dict', 'list', 'str', 'int', 'tuple'][i] ?? `app.models.Type${i}`,
+    layout: ['root', 'type', 'dict', 'list', 'str', 'int', 'tuple'][i] ?? 'instance',
+    node: i === 0 ? 0 : 1 + i,
     basicSize: 48,
     itemSize: 0,
-    heapType: true,
+    heapType: i > 6,
   }));
-  const parent = new Uint32Array(nodeCount);
-  const childCount = new Uint32Array(nodeCount);
-  for (let node = 1; node < nodeCount; node++) {
-    const chosen =
-      node < 1000
-        ? 0
-        : random() < 0.05
-          ? Math.floor(random() * node)
-          : node - 1 - Math.floor(random() * Math.min(node - 1, 200));
-    parent[node] = chosen;
-    childCount[chosen]!++;
+  const firstContainer = 1 + typeCount;
+  const firstRecord = firstContainer + containers;
+  // Record r's part p: mixed within windows of 64 records.
+  const slot = new Uint32Array(records);
+  for (let r = 0; r < records; r++) slot[r] = r;
+  for (let r = 0; r < records; r++) {
+    const other = Math.min(records - 1, r + Math.floor(random() * 64));
+    const kept = slot[r]!;
+    slot[r] = slot[other]!;
+    slot[other] = kept;
   }
-  // Tree edge, type edge, and 1.1 others a node.
-  const extra = new Uint8Array(nodeCount);
-  const edgeStart = new Uint32Array(nodeCount + 1);
-  for (let node = 0; node < nodeCount; node++) {
-    const draw = random();
-    extra[node] = draw < 0.4 ? 0 : draw < 0.7 ? 1 : draw < 0.9 ? 2 : 4;
-    edgeStart[node + 1] = edgeStart[node]! + childCount[node]! + (node === 0 ? 0 : 1) + extra[node]!;
+  const nodeOf = (r: number, p: number): number => firstRecord + p * records + slot[r]!;
+  const recordOf = new Uint32Array(records);
+  for (let r = 0; r < records; r++) recordOf[slot[r]!] = r;
+  // Containers take records in runs, the runs in a random order of sizes.
+  const runEnd = new Uint32Array(containers);
+  let given = 0;
+  for (let c = 0; c < containers; c++) {
+    const share = c === containers - 1 ? records - given : Math.min(records - given, Math.floor(random() ** 6 * 350));
+    given += share;
+    runEnd[c] = given;
   }
-  const edgeCount = edgeStart[nodeCount]!;
-  const edgeTarget = new Uint32Array(edgeCount);
-  const edgeLabel = new Uint32Array(edgeCount);
-  const fill = edgeStart.slice();
-  const type = new Uint32Array(nodeCount);
-  const size = new Float64Array(nodeCount);
-  const length = new Uint32Array(nodeCount);
-  const address = new Float64Array(nodeCount);
-  const refcount = new Uint32Array(nodeCount);
-  const flags = new Uint8Array(nodeCount).fill(NodeFlag.tracked);
-  const put = (from: number, to: number, label: number): void => {
-    const at = fill[from]!++;
-    edgeTarget[at] = to;
-    edgeLabel[at] = label;
+  const ownerOf = new Uint32Array(containers);
+  for (let c = 0; c < containers; c++) ownerOf[c] = c < 200 || random() < 0.3 ? 0 : 1 + Math.floor(random() * records);
+  const ownedHead = new Int32Array(records + 1).fill(-1);
+  const ownedNext = new Int32Array(containers).fill(-1);
+  for (let c = 0; c < containers; c++) {
+    // A record before the container's own run owns it, so that nothing is held by itself.
+    const before = c === 0 ? 0 : runEnd[c - 1]!;
+    const owner = ownerOf[c]! === 0 || before === 0 ? 0 : 1 + (ownerOf[c]! % before);
+    ownedNext[c] = ownedHead[owner]!;
+    ownedHead[owner] = c;
+  }
+  const capacity = total * 4;
+  const edgeTarget = new Uint32Array(capacity);
+  const edgeLabel = new Uint32Array(capacity);
+  const edgeStart = new Uint32Array(total + 1);
+  const type = new Uint32Array(total);
+  const size = new Float64Array(total);
+  const length = new Uint32Array(total);
+  const address = new Float64Array(total);
+  const refcount = new Uint32Array(total);
+  const flags = new Uint8Array(total).fill(NodeFlag.tracked);
+  const strings = ['type', 'owner', 'module app', '__dict__', ...Array.from({ length: 200 }, (_, i) => `field_${i}`)];
+  let edges = 0;
+  const link = (to: number, kind: LabelKind, payload: number): void => {
+    edgeTarget[edges] = to;
+    edgeLabel[edges++] = makeLabel(kind, payload);
     refcount[to]!++;
   };
-  const strings = ['type', 'owner', 'module app', ...Array.from({ length: 200 }, (_, i) => `field_${i}`)];
-  for (let node = 0; node < nodeCount; node++) {
-    const t = node === 0 ? 0 : Math.min(typeCount - 1, 1 + Math.floor(-Math.log(1 - random()) * 12));
-    type[node] = t;
-    size[node] = node === 0 ? 0 : 32 + 16 * Math.floor(random() * 8);
-    address[node] = node === 0 ? 0 : 0x7f0000000000 + node * 64 + (node % 7) * 0x10000000;
-    length[node] = t === 1 || t === 2 ? childCount[node]! : 0;
-    if (node > 0) {
-      put(node, t, makeLabel(LabelKind.internal, 0));
-      put(
-        parent[node]!,
-        node,
-        parent[node] === 0 ? makeLabel(LabelKind.root, 2) : makeLabel(LabelKind.key, 3 + Math.floor(random() * 200)),
-      );
-    }
-    for (let i = 0; i < extra[node]!; i++) {
-      const draw = random();
-      if (draw < 0.4) put(node, parent[node]!, makeLabel(LabelKind.attribute, 1));
-      else if (draw < 0.8)
-        put(
-          node,
-          Math.max(1, node - 1 - Math.floor(random() * 50)),
-          makeLabel(LabelKind.attribute, 3 + Math.floor(random() * 200)),
-        );
-      else
-        put(
-          node,
-          1 + Math.floor(random() * Math.min(nodeCount - 1, 5000)),
-          makeLabel(LabelKind.attribute, 3 + Math.floor(random() * 200)),
-        );
+  const partType = [0, 2, 4, 4, 5, 3, 6, 0];
+  const partSize = [56, 104, 61, 72, 28, 88, 64, 56];
+  for (let node = 0; node < total; node++) {
+    edgeStart[node] = edges;
+    address[node] = node === 0 ? 0 : 0x7f0000000000 + node * 64 + Math.floor(node / 4096) * 0x1000;
+    if (node === 0) {
+      for (let t = 1; t < typeCount; t++) link(1 + t, LabelKind.root, 2);
+      for (let c = ownedHead[0]!; c >= 0; c = ownedNext[c]!) link(firstContainer + c, LabelKind.root, 2);
+      flags[node] = NodeFlag.synthetic;
+    } else if (node < firstContainer) {
+      type[node] = 1;
+      size[node] = 1064;
+    } else if (node < firstRecord) {
+      const c = node - firstContainer;
+      const first = c === 0 ? 0 : runEnd[c - 1]!;
+      type[node] = 3;
+      length[node] = runEnd[c]! - first;
+      size[node] = 56 + 8 * length[node]!;
+      link(4, LabelKind.internal, 0);
+      for (let r = first; r < runEnd[c]!; r++) link(nodeOf(r, 0), LabelKind.index, r - first);
+    } else {
+      const part = Math.floor((node - firstRecord) / records);
+      const r = recordOf[(node - firstRecord) % records]!;
+      const class1 = 7 + (r % 10) * ((r >> 8) % 5);
+      type[node] = part === 0 ? class1 : part === 7 ? 60 : partType[part]!;
+      size[node] = partSize[part]!;
+      link(1 + type[node]!, LabelKind.internal, 0);
+      if (part === 0) {
+        link(nodeOf(r, 1), LabelKind.internal, 3);
+        for (let c = ownedHead[1 + r]!; c >= 0; c = ownedNext[c]!) link(firstContainer + c, LabelKind.attribute, 9);
+      } else if (part === 1) {
+        length[node] = 7;
+        for (let p = 2; p <= 7; p++) link(nodeOf(r, p), LabelKind.key, 4 + p);
+        for (let k = 0; k < 2; k++) link(nodeOf(0, 2), LabelKind.keyObject, 0);
+        if (random() < 0.33) link(nodeOf(Math.floor(random() * records), 0), LabelKind.key, 20);
+      } else if (part === 5) {
+        length[node] = 3;
+        link(nodeOf(r, 4), LabelKind.index, 0);
+        link(nodeOf(r, 3), LabelKind.index, 1);
+        if (r > 0) link(nodeOf(r - 1, 4), LabelKind.index, 2);
+      } else if (part === 6) {
+        length[node] = 2;
+        link(nodeOf(r, 2), LabelKind.index, 0);
+        link(nodeOf(r, 4), LabelKind.index, 1);
+      } else if (part === 7) {
+        link(nodeOf(r, 0), LabelKind.attribute, 1);
+        link(nodeOf(r, 6), LabelKind.attribute, 30);
+      }
     }
   }
+  edgeStart[total] = edges;
+  refcount[0] = 0;
   return {
-    nodeCount,
-    edgeCount,
+    nodeCount: total,
+    edgeCount: edges,
     address,
     type,
     size,
@@ -360,8 +401,8 @@ export function serviceHeap(nodeCount: number, seed = 7): HeapColumns {
     length,
     flags,
     edgeStart,
-    edgeTarget,
-    edgeLabel,
+    edgeTarget: edgeTarget.slice(0, edges),
+    edgeLabel: edgeLabel.slice(0, edges),
     types,
     strings,
     namedNode: new Uint32Array(0),
