@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { cacheDirectory, debianReady, debianRoot, describe, findPythons } from './pythons.ts';
 
 /** Minor versions that are wanted from Debian when it has them. */
-const wantedMinors = ['3.13', '3.14', '3.15'];
+export const debianMinors: readonly string[] = ['3.13', '3.14', '3.15'];
 /** Raise it when what is installed below changes, so that an older chroot is made anew. */
 const edition = '1';
 
@@ -64,6 +64,10 @@ export function debianMirror(): string {
   return '';
 }
 
+/** Why the last try to make the chroot failed; '' when none has failed since. A mirror out of reach is seen only by trying. */
+export const lastFailure = (): string => readOr(failureFile()).trim();
+const failureFile = (): string => join(cacheDirectory(), 'debian-sid.failure');
+
 /** Makes or mends the chroot. Returns '' when it is there, else one sentence that says what is missing. */
 export function provisionDebian(withDebugBuild = false): string {
   const root = debianRoot();
@@ -84,7 +88,7 @@ export function provisionDebian(withDebugBuild = false): string {
       if (!hasCommand('debootstrap')) run('apt-get', install);
     }
     remove(partial);
-    say(`making a Debian chroot with ${wantedMinors.join(', ')} in ${root} (once, about a minute)`);
+    say(`making a Debian chroot with ${debianMinors.join(', ')} in ${root} (once, about a minute)`);
     run('debootstrap', ['--variant=minbase', 'sid', partial, debianMirror()]);
     mountProc(partial);
     const inside = (...command: string[]) => run('chroot', [partial, ...command]);
@@ -100,9 +104,9 @@ export function provisionDebian(withDebugBuild = false): string {
     ];
     inside(...apt, 'update');
     const known = new Set(inside('apt-cache', 'pkgnames', 'python3.').split('\n'));
-    const minors = wantedMinors.filter(minor => known.has(`python${minor}`));
-    if (minors.length < wantedMinors.length) {
-      say(`Debian sid has no ${wantedMinors.filter(minor => !minors.includes(minor)).join(', ')} today`);
+    const minors = debianMinors.filter(minor => known.has(`python${minor}`));
+    if (minors.length < debianMinors.length) {
+      say(`Debian sid has no ${debianMinors.filter(minor => !minors.includes(minor)).join(', ')} today`);
     }
     // One interpreter that is not position independent, where Debian has it.
     const nopie = minors
@@ -116,11 +120,14 @@ export function provisionDebian(withDebugBuild = false): string {
     remove(root);
     renameSync(partial, root);
     writeFileSync(debianReady(), edition);
+    rmSync(failureFile(), { force: true });
     mountProc(root);
     return withDebugBuild ? addDebugBuild(root) : '';
   } catch (error) {
     unmountProc(partial);
-    return `the Debian chroot could not be made: ${lastLine(error)}`;
+    const failure = `the Debian chroot could not be made: ${lastLine(error)}`;
+    writeFileSync(failureFile(), failure);
+    return failure;
   }
 }
 
