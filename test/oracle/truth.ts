@@ -1,0 +1,131 @@
+/** Starting a program that stops at the oracle's barrier, and reading what CPython wrote about itself there. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** What CPython says of every object that gc knows or that can be reached from those. */
+export interface Truth {
+  readonly version: string;
+  readonly count: number;
+  /** Per object, see observe.py. A size of -1: sys.getsizeof raised. */
+  readonly address: Float64Array;
+  readonly type: Float64Array;
+  readonly size: Float64Array;
+  readonly refcount: Float64Array;
+  readonly tracked: Uint8Array;
+  /** count + 1 positions in `referents`. */
+  readonly start: Uint32Array;
+  readonly referents: Float64Array;
+  readonly typeNames: ReadonlyMap<number, string>;
+  /** Position of an address. */
+  readonly index: ReadonlyMap<number, number>;
+  /** By thread ident: frames, innermost first. */
+  readonly threads: ReadonlyMap<number, readonly TrueFrame[]>;
+}
+
+export interface TrueFrame {
+  readonly name: string;
+  readonly file: string;
+  /** Ids of the local variables' values; null for module and class bodies, whose variables are in a dict. */
+  readonly locals: Readonly<Record<string, number>> | null;
+  readonly dict: number;
+}
+
+/** A process that sleeps at the barrier. Disposing of it kills it. */
+export interface StoppedTarget extends Disposable {
+  readonly pid: number;
+  readonly truth: Truth;
+  /** What it printed to stderr. */
+  readonly stderr: string;
+}
+
+/** Runs `program` (default: the oracle's own target) to its barrier. Rejects when it ends before. */
+export async function runToBarrier(python: string, program = join(here, 'target.py'), args: readonly string[] = []): Promise<StoppedTarget> {
+  const directory = mkdtempSync(join(tmpdir(), 'leakscope-oracle-'));
+  let child: ChildProcess | undefined;
+  try {
+    child = spawn(python, [program, directory, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PYTHONPATH: here, PYTHONDONTWRITEBYTECODE: '1' },
+    });
+    let stderr = '';
+    child.stderr!.on('data', chunk => {
+      stderr += chunk;
+    });
+    let stdout = '';
+    const ready = new Promise<void>(resolve => {
+      child!.stdout!.on('data', chunk => {
+        stdout += chunk;
+        if (/^ready$/m.test(stdout)) resolve();
+      });
+    });
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`${python} ${program} ended with ${code} before its barrier\n${stderr}`);
+    });
+    await Promise.race([ready, ended]);
+    ended.catch(() => {});
+    const truth = readTruth(directory);
+    await inPause(child.pid!);
+    const running = child;
+    return { pid: running.pid!, truth, stderr, [Symbol.dispose]: () => void running.kill('SIGKILL') };
+  } catch (error) {
+    child?.kill('SIGKILL');
+    throw error;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Resolves once the process's main thread sleeps in pause(2): it was on its way there when the barrier's child reported. */
+async function inPause(pid: number): Promise<void> {
+  const PAUSE = '34 ';
+  for (let i = 0; i < 20_000; i++) {
+    if (readFileSync(`/proc/${pid}/syscall`, 'latin1').startsWith(PAUSE)) return;
+    await new Promise(resolve => setImmediate(resolve));
+  }
+  throw new Error(`process ${pid} did not come to its barrier`);
+}
+
+function numbers(file: string): Float64Array {
+  const bytes = readFileSync(file);
+  const words = new Uint32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  return Float64Array.from({ length: words.length / 2 }, (_, i) =>
+    words[2 * i + 1] === 0xffff_ffff ? -1 : words[2 * i] + words[2 * i + 1] * 0x1_0000_0000,
+  );
+}
+
+function readTruth(directory: string): Truth {
+  const rows = numbers(join(directory, 'objects.bin'));
+  const meta = JSON.parse(readFileSync(join(directory, 'meta.json'), 'utf8')) as {
+    version: string;
+    types: Record<string, string>;
+    threads: Record<string, TrueFrame[]>;
+  };
+  const FIELDS = 6;
+  const count = rows.length / FIELDS;
+  const column = (field: number) => Float64Array.from({ length: count }, (_, i) => rows[i * FIELDS + field]);
+  const start = new Uint32Array(count + 1);
+  for (let i = 0; i < count; i++) start[i + 1] = start[i] + rows[i * FIELDS + 5];
+  const address = column(0);
+  const index = new Map<number, number>();
+  for (let i = 0; i < count; i++) index.set(address[i], i);
+  return {
+    version: meta.version.split(' ')[0],
+    count,
+    address,
+    type: column(1),
+    size: column(2),
+    refcount: column(3),
+    tracked: Uint8Array.from(column(4)),
+    start,
+    referents: numbers(join(directory, 'referents.bin')),
+    typeNames: new Map(Object.entries(meta.types).map(([id, name]) => [Number(id), name])),
+    index,
+    threads: new Map(Object.entries(meta.threads).map(([ident, frames]) => [Number(ident), frames])),
+  };
+}
