@@ -69,7 +69,7 @@ export function openCoreFile(path: string): CoreFile {
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile())
-      throw new LeakscopeError(`${path} is not a core file: it is not a regular file.`, ExitCode.unsupportedTarget);
+      throw new LeakscopeError(`${path} is not a core file: it is not a regular file`, ExitCode.unsupportedTarget);
     const head = new Uint8Array(8);
     readSync(fd, head, 0, 8, 0);
     const compression = compressionOf(head);
@@ -108,7 +108,7 @@ function unpackHead(raw: Uint8Array): Uint8Array {
 function unpack(path: string, compression: Compression | 'xz'): { fd: number; damage: string } {
   if (compression === 'xz') {
     throw new LeakscopeError(
-      `${path} is compressed with xz, which leakscope does not read.`,
+      `${path} is compressed with xz, which leakscope does not read`,
       ExitCode.unsupportedTarget,
       `Run: xz -dk ${path}`,
     );
@@ -121,7 +121,7 @@ function unpack(path: string, compression: Compression | 'xz'): { fd: number; da
     unlinkSync(temporary);
   } catch (error) {
     throw new LeakscopeError(
-      `The compressed core cannot be unpacked: no file can be made in ${directory} (${(error as NodeJS.ErrnoException).code}).`,
+      `the compressed core cannot be unpacked: no file can be made in ${directory} (${(error as NodeJS.ErrnoException).code})`,
       ExitCode.unsupportedTarget,
       'Set TMPDIR to a directory with room for the unpacked core.',
     );
@@ -136,13 +136,13 @@ function unpack(path: string, compression: Compression | 'xz'): { fd: number; da
   closeSync(fd);
   if (done.status === 3) {
     throw new LeakscopeError(
-      `The compressed core cannot be unpacked into ${directory} (${done.stderr.toString().trim()}).`,
+      `the compressed core cannot be unpacked into ${directory} (${done.stderr.toString().trim()})`,
       ExitCode.unsupportedTarget,
       'Set TMPDIR to a directory with room for the unpacked core.',
     );
   }
   throw new LeakscopeError(
-    `The core file ${path} cannot be unpacked.`,
+    `the core file ${path} cannot be unpacked`,
     ExitCode.unsupportedTarget,
     `Unpack it first (${compression} -d).`,
   );
@@ -176,13 +176,13 @@ function overDescriptor(fd: number, size: number, modifiedMs: number, damage: st
 }
 
 function cannotRead(path: string, error: NodeJS.ErrnoException): LeakscopeError {
-  if (error.code === 'ENOENT') return new LeakscopeError(`There is no file ${path}.`, ExitCode.unsupportedTarget);
+  if (error.code === 'ENOENT') return new LeakscopeError(`there is no file ${path}`, ExitCode.unsupportedTarget);
   if (error.code === 'EACCES' || error.code === 'EPERM') {
     return new LeakscopeError(
-      `${path} may not be read by this user.`,
+      `${path} may not be read by this user`,
       ExitCode.notPermitted,
       'Run as its owner, or with sudo.',
     );
   }
-  return new LeakscopeError(`${path} cannot be read (${error.code ?? error.message}).`, ExitCode.unsupportedTarget);
+  return new LeakscopeError(`${path} cannot be read (${error.code ?? error.message})`, ExitCode.unsupportedTarget);
 }

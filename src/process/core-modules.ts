@@ -92,14 +92,12 @@ export class CoreFiles {
       else if (finding === 'other') other.push(m.path);
       else if (finding === 'unchecked') unchecked.push(m.path);
     }
-    const remedy = 'Give the files of the machine it is from with --sysroot DIRECTORY.';
-    if (absent.length > 0) notes.push(`The core needs files that are not here: ${list(absent)}. ${remedy}`);
+    const remedy = 'give the files of the machine it is from with --sysroot DIRECTORY';
+    if (absent.length > 0) notes.push(`the core needs files that are not here: ${list(absent)}; ${remedy}`);
     if (other.length > 0)
-      notes.push(`Files here are other builds than the core's and are not used: ${list(other)}. ${remedy}`);
+      notes.push(`files here are other builds than the core's and are not used: ${list(other)}; ${remedy}`);
     if (unchecked.length > 0)
-      notes.push(
-        `Files whose build id could not be compared with the core's are used as they are: ${list(unchecked)}.`,
-      );
+      notes.push(`files whose build id could not be compared with the core's are used as they are: ${list(unchecked)}`);
   }
 
   private lookUp(group: readonly Mapping[]): Found {

@@ -51,7 +51,7 @@ export function openCore(path: string, options: CoreOptions = {}): ProcessImage 
     file[Symbol.dispose]();
     if (error instanceof LeakscopeError) throw error;
     throw new LeakscopeError(
-      `The core file ${path} is damaged and cannot be read.`,
+      `the core file ${path} is damaged and cannot be read`,
       ExitCode.unsupportedTarget,
       UNREADABLE,
     );
@@ -65,7 +65,7 @@ function imageOf(path: string, file: CoreFile, options: CoreOptions): ProcessIma
   const { loads, pieces } = layOut(elf, file.size);
   if (pieces.length === 0) {
     throw new LeakscopeError(
-      `The core file ${path} holds no memory of the process.`,
+      `the core file ${path} holds no memory of the process`,
       ExitCode.unsupportedTarget,
       'It was probably cut off while it was written: look for a full disk or a size limit (ulimit -c).',
     );
@@ -106,8 +106,8 @@ function imageOf(path: string, file: CoreFile, options: CoreOptions): ProcessIma
   const modules = modulesOf(mappings, executable, group => files.elf(group)).filter(m => !files.isData(m.mappings));
   files.check(modules, notes);
   if (coreNotes.files.length === 0)
-    notes.push('The core does not say which files were mapped (gcore writes that last): symbols cannot be found.');
-  if (coreNotes.threads.length === 0) notes.push('The core says nothing about threads: their stacks are not known.');
+    notes.push('the core does not say which files were mapped (gcore writes that last): symbols cannot be found');
+  if (coreNotes.threads.length === 0) notes.push('the core says nothing about threads: their stacks are not known');
 
   return {
     pid: coreNotes.pid,
@@ -127,7 +127,7 @@ function imageOf(path: string, file: CoreFile, options: CoreOptions): ProcessIma
 
 function parse(path: string, file: CoreFile): Elf {
   const what = (reason: string, remedy = '') =>
-    new LeakscopeError(`${path} is not a core file that can be read: ${reason}.`, ExitCode.unsupportedTarget, remedy);
+    new LeakscopeError(`${path} is not a core file that can be read: ${reason}`, ExitCode.unsupportedTarget, remedy);
   if (file.size === 0) throw what('it is empty');
   const elf = Elf.parse({
     kind: 'file',
@@ -191,7 +191,7 @@ function noteTruncation(pieces: readonly Piece[], file: CoreFile, notes: string[
   if (present === promised && !file.damage) return;
   const why = file.damage ? ` (${file.damage})` : '';
   notes.push(
-    `The core is truncated${why}: ${mib(present)} of ${mib(promised)} MiB of memory are there; objects in the rest are missing.`,
+    `the core is truncated${why}: ${mib(present)} of ${mib(promised)} MiB of memory are there; objects in the rest are missing`,
   );
 }
 

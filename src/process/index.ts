@@ -4,7 +4,19 @@
  */
 
 export { type CaptureOptions, capture } from './capture.ts';
+export type { Container, ContainerKind } from './container.ts';
 export { type CoreOptions, isCore, openCore } from './core.ts';
+export {
+  type DoctorMachine,
+  type DoctorReport,
+  type DoctorSelf,
+  type DoctorTarget,
+  examine,
+  type Obstacle,
+  type Outlook,
+  type Way,
+} from './doctor.ts';
+export type { Tries, Try } from './doctor-tries.ts';
 export { Elf, type ElfSection, type ElfSymbol } from './elf.ts';
 export { ExitCode, LeakscopeError } from './errors.ts';
 export type { CaptureVia, LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
@@ -27,5 +39,8 @@ export {
 } from './maps.ts';
 export { Memory, type MemoryRange, type Reader } from './memory.ts';
 export { type ElfModule, loadedModules, type ModuleOptions } from './modules.ts';
+export { explainPermission } from './permission.ts';
 export { checkTarget } from './ptrace.ts';
+export { type PythonBinary, pythonBinary } from './python-binary.ts';
+export type { ObstacleId, Remedies } from './remedies.ts';
 export { threadIds } from './threads.ts';

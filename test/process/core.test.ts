@@ -350,7 +350,7 @@ describe('a core', () => {
     } catch (error) {
       expect(error).toBeInstanceOf(LeakscopeError);
       expect((error as LeakscopeError).exitCode).toBe(4);
-      expect((error as LeakscopeError).message).toMatch(/^[^\n]+\.$/);
+      expect((error as LeakscopeError).message).toMatch(/^[^\n]+[^.\n]$/);
       return undefined;
     }
   }
@@ -373,7 +373,7 @@ describe('what is not a core', () => {
   it('a program, a directory, and nothing at all are refused with a sentence', () => {
     expect(() => openCore('/proc/self/exe')).toThrow(/program or library/);
     expect(() => openCore(directory)).toThrow(/not a regular file/);
-    expect(() => openCore(join(directory, 'nothing'))).toThrow(/There is no file/);
+    expect(() => openCore(join(directory, 'nothing'))).toThrow(/there is no file/);
     expect(isCore('/proc/self/exe')).toBe(false);
     expect(isCore(directory)).toBe(false);
     expect(isCore(join(directory, 'nothing'))).toBe(false);
