@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['./test/support/provision.ts'],
     // Each file in a process of its own: ptrace belongs to a thread, and a file that is killed takes nothing along.
     pool: 'forks',
     // The tests run real interpreters that need a core each while they are watched.

@@ -36,7 +36,8 @@ const OWNED_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@duckdb/node-api': ['export'],
 };
 
-const IMPORT = /^\s*(?:import|export)\b[^'";]*?\bfrom\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm;
+const IMPORT =
+  /^\s*(?:import|export)\b[^'";]*?\bfrom\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm;
 
 /** The modules that a TypeScript text imports, with the line of each. */
 export function importsOf(text: string): { specifier: string; line: number }[] {

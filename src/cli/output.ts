@@ -2,7 +2,7 @@
 import { closeSync, fsyncSync, lstatSync, openSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ExitCode, LeakscopeError } from '../process/index.ts';
-import { type Style, styleFor } from '../report/index.ts';
+import { printable, type Style, styleFor } from '../report/index.ts';
 
 /** The options that every command takes. */
 export interface CommonOptions {
@@ -22,6 +22,17 @@ export async function answer(
 ): Promise<void> {
   const style = options.output === undefined ? styleFor(stream, process.env, options.color) : styleOfFiles;
   await write(options, options.json ? `${JSON.stringify(document, null, 2)}\n` : text(style), stream);
+}
+
+/** As `answer`; what is to be known about the snapshot (its notes) goes to standard error beside the text. */
+export async function answerAbout(
+  document: { readonly notes?: readonly string[] },
+  options: CommonOptions,
+  text: (style: Style) => string,
+): Promise<void> {
+  await answer(options, document, text);
+  if (options.json || options.quiet) return;
+  for (const note of document.notes ?? []) await print(`note: ${printable(note)}\n`, process.stderr);
 }
 
 /** Text in a file is for every reader: no colours, UTF-8, nothing cut off. */
