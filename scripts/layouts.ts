@@ -7,13 +7,14 @@
  *   node scripts/layouts.ts --check-debug-info FILE ... by gdb, from libraries or executables with debug information
  *                                                      (python3.MINOR must be part of the file's name)
  *   node scripts/layouts.ts --write INCLUDE ...        writes src/cpython/versions/v3_MINOR.ts from headers
+ *   node scripts/layouts.ts --write-debug INCLUDE ...  writes src/cpython/versions/debug-builds.ts, what Py_DEBUG moves in them
  *
  * Exit code 1 when a table is wrong, or when nothing could be checked.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Layout } from '../src/cpython/layout.ts';
-import { layoutFor, variantsOf } from '../src/cpython/versions/index.ts';
+import { layoutFor, numberAt, variantsOf, withMoved } from '../src/cpython/versions/index.ts';
 import { factsFor } from './layout-facts.ts';
 import { answersFromDebugInfo, answersFromHeaders, fill, placedFacts } from './layout-probe.ts';
 import { findPythons } from './pythons.ts';
@@ -36,10 +37,11 @@ export function compareWithTable(
 ): { variant: string; differences: string[] } {
   const table = layoutFor(3, minor);
   if (table === undefined) return { variant: '', differences: [`there is no table for 3.${minor}`] };
-  const results = variantsOf(table).map(({ name, layout }) => {
+  const results = variantsOf(table.version).map(({ name, moved }) => {
+    const layout = withMoved(table, moved);
     const differences: string[] = [];
     for (const [path, answer] of answers) {
-      const stands = valueAt(layout, path);
+      const stands = numberAt(layout, path);
       if (stands !== answer) differences.push(`${path} is ${answer}, the table says ${stands}`);
     }
     return { variant: name, differences };
@@ -52,12 +54,6 @@ export function checkHeaders(include: string, defines: readonly string[] = []) {
   const { version, minor } = headerVersion(include);
   const answers = answersFromHeaders([include], placedFacts(factsFor(minor)), defines);
   return { version, facts: answers.size, ...compareWithTable(minor, answers) };
-}
-
-function valueAt(layout: Layout, path: string): unknown {
-  let value: unknown = layout;
-  for (const key of path.split('.')) value = (value as Record<string, unknown> | null)?.[key];
-  return value;
 }
 
 /** The text of a version's table file. */
@@ -76,6 +72,26 @@ export const ${name}: Layout = ${literal};
 `;
 }
 
+/** The text of debug-builds.ts: for each version the numbers that differ with Py_DEBUG. */
+function debugBuildsText(includes: readonly string[]): string {
+  const moved: Record<string, Record<string, number>> = {};
+  for (const include of includes) {
+    const { minor } = headerVersion(include);
+    const facts = placedFacts(factsFor(minor));
+    const usual = answersFromHeaders([include], facts);
+    const debug = [...answersFromHeaders([include], facts, ['-DPy_DEBUG'])].filter(
+      ([path, n]) => usual.get(path) !== n,
+    );
+    if (debug.length > 0) moved[`3.${minor}`] = Object.fromEntries(debug);
+  }
+  return `/**
+ * What Py_DEBUG moves: path in the layout to its number in a debug build. Written by scripts/layouts.ts --write-debug.
+ * Up to 3.11 it moves nothing. (Py_TRACE_REFS, a build option of its own since 3.8, would move every object's head.)
+ */
+export const debugBuilds: Readonly<Record<string, Readonly<Record<string, number>>>> = ${JSON.stringify(moved, null, 2).replaceAll('"', "'")};
+`;
+}
+
 function main([mode, ...names]: readonly string[]): number {
   if (mode === '--write') {
     for (const include of names) {
@@ -85,6 +101,10 @@ function main([mode, ...names]: readonly string[]): number {
       writeFileSync(file, tableText(fill(facts, answersFromHeaders([include], placedFacts(facts))), version));
       console.log(`${file}  from the headers of ${version}`);
     }
+    return 0;
+  }
+  if (mode === '--write-debug') {
+    writeFileSync(join(import.meta.dirname, '../src/cpython/versions/debug-builds.ts'), debugBuildsText(names));
     return 0;
   }
   let wrong = 0;
