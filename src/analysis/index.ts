@@ -3,6 +3,18 @@
  * It knows graphs. It must not know what a cause or a fix is, nor how anything is printed.
  */
 export { computeDominators, type DominatorOptions, type DominatorTree } from './dominators.ts';
+export { growForest, NO_EDGE, type PathForest, pathForest } from './path-forest.ts';
+export {
+  elementsOf,
+  expressionOf,
+  expressionOfElements,
+  fingerprintOf,
+  foldRepeats,
+  type PathElement,
+  type PathStep,
+  pathElements,
+} from './path-text.ts';
+export { disjointPaths, type MergedPath, mergedPaths, type PathOptions, pathTo } from './paths.ts';
 export {
   biggestDominated,
   biggestRetained,
@@ -14,3 +26,5 @@ export {
   retainedExactly,
   topmost,
 } from './retained.ts';
+export { type GrowingType, type GrowthHolder, growthHolders } from './growth-holders.ts';
+export { birthSnapshots } from './survivors.ts';

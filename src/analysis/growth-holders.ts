@@ -1,0 +1,244 @@
+/**
+ * Who holds the growth: objects that were born while leakscope watched and stayed, put to the account of the nearest
+ * thing that was there before and dominates them.
+ *
+ * That finds the container a leak collects in, and as well what has no container: a list that is replaced by a longer
+ * one each time, a chain of exceptions, an iterator's buffer. Where the dominator does not refer to the new objects
+ * itself (two old containers share them), the old container with most of them is taken.
+ */
+import { LabelKind, labelKind, labelPayload, type NodeIndex } from '../cpython/index.ts';
+import type { HeapGraph } from '../heap/index.ts';
+import type { DominatorTree } from './dominators.ts';
+import { birthSnapshots } from './survivors.ts';
+
+/** How many objects of one type, and how many bytes of them, a holder gained. */
+export interface GrowingType {
+  readonly type: string;
+  /** Address of the type object. */
+  readonly address: number;
+  readonly heapType: boolean;
+  readonly layout: string;
+  /** Objects that stayed, by the interval in which they were born: [0] between snapshots 0 and 1. The last interval has also those that only pass through. */
+  readonly born: readonly number[];
+  readonly bytes: number;
+}
+
+export interface GrowthHolder {
+  /** The old object, in the last graph. nodeCount stands for native code, nodeCount + 1 for garbage not collected yet. */
+  readonly node: NodeIndex;
+  readonly kind: 'object' | 'native' | 'garbage';
+  /** The label of the one reference through which the growth hangs, when it is one: an attribute, a variable; undefined for a container's items. */
+  readonly slot: number | undefined;
+  /** A new object that hangs right under the holder: an example for the path. */
+  readonly sample: NodeIndex;
+  /** New objects right under the holder, by interval of birth. */
+  readonly items: readonly number[];
+  /** All new objects under the holder, by interval of birth, and their shallow bytes. */
+  readonly born: readonly number[];
+  readonly bornBytes: readonly number[];
+  /** Types of the new objects, most bytes first. */
+  readonly types: readonly GrowingType[];
+  /** `len()` of the holder in each snapshot, when it has one. */
+  readonly lengths: readonly number[];
+  /** Retained bytes of the holder (of the slot's referent when there is a slot) in each snapshot. */
+  readonly retained: readonly number[];
+}
+
+interface Group {
+  holder: number;
+  slot: number;
+  sample: number;
+  items: Float64Array;
+  born: Float64Array;
+  bornBytes: Float64Array;
+  types: Map<number, { born: Float64Array; bytes: number }>;
+}
+
+/** Nodes that may have many items: a new object under them is an item, not the content of one attribute. */
+const containerLayouts = /^(dict|list|set|frozenset|tuple|collections\.(deque|OrderedDict|defaultdict))$/;
+
+/**
+ * The holders of everything that was born after the first snapshot and lived to the last one, most bytes first.
+ * `trees` are the dominator trees of the same snapshots. Linear in nodes and edges of the last graph.
+ */
+export function growthHolders(graphs: readonly HeapGraph[], trees: readonly DominatorTree[]): GrowthHolder[] {
+  const last = graphs[graphs.length - 1];
+  const tree = trees[trees.length - 1];
+  const { columns } = last;
+  const { nodeCount, edgeStart, edgeTarget, edgeLabel } = columns;
+  const intervals = graphs.length - 1;
+  if (intervals < 1) return [];
+  const born = birthSnapshots(graphs);
+
+  // The nearest old dominator of each new node, and the new node right under it on the way.
+  const holderOf = new Uint32Array(nodeCount + 2);
+  const firstOf = new Uint32Array(nodeCount + 2);
+  for (const node of tree.order) {
+    const isNew = node < nodeCount && born[node] > 0;
+    if (!isNew) {
+      holderOf[node] = node;
+      continue;
+    }
+    const parent = tree.idom[node];
+    const parentIsNew = parent < nodeCount && born[parent] > 0;
+    holderOf[node] = parentIsNew ? holderOf[parent] : parent;
+    firstOf[node] = parentIsNew ? firstOf[parent] : node;
+  }
+
+  // Through which reference each first node hangs; first nodes that their dominator does not refer to get a foster holder.
+  const NONE = 0xffff_ffff;
+  const labelOf = new Uint32Array(nodeCount).fill(NONE);
+  for (let source = 0; source < nodeCount; source++) {
+    if (born[source] > 0) continue;
+    for (let e = edgeStart[source]; e < edgeStart[source + 1]; e++) {
+      const target = edgeTarget[e];
+      if (born[target] === 0 || firstOf[target] !== target || holderOf[target] !== source) continue;
+      const kind = labelKind(edgeLabel[e]);
+      if (tree.retains[kind] === 0) continue;
+      if (labelOf[target] === NONE || kind !== LabelKind.keyObject) labelOf[target] = edgeLabel[e];
+    }
+  }
+  adoptOrphans(last, tree, born, holderOf, firstOf, labelOf, NONE);
+
+  const groups = new Map<number, Map<number, Group>>();
+  for (const node of tree.order) {
+    if (node >= nodeCount || born[node] === 0) continue;
+    const first = firstOf[node];
+    const holder = holderOf[first];
+    const slot = slotOf(last, holder, labelOf[first], NONE);
+    let slots = groups.get(holder);
+    if (slots === undefined) groups.set(holder, (slots = new Map()));
+    let group = slots.get(slot);
+    if (group === undefined) {
+      group = { holder, slot, sample: first, items: new Float64Array(intervals), born: new Float64Array(intervals), bornBytes: new Float64Array(intervals), types: new Map() };
+      slots.set(slot, group);
+    }
+    const interval = born[node] - 1;
+    const bytes = columns.size[node];
+    group.born[interval]++;
+    group.bornBytes[interval] += bytes;
+    if (first === node) {
+      group.items[interval]++;
+      // The oldest of the new ones has proved that it stays.
+      if (born[first] < born[group.sample]) group.sample = first;
+    }
+    let type = group.types.get(columns.type[node]);
+    if (type === undefined) group.types.set(columns.type[node], (type = { born: new Float64Array(intervals), bytes: 0 }));
+    type.born[interval]++;
+    type.bytes += bytes;
+  }
+
+  const holders: GrowthHolder[] = [];
+  for (const slots of groups.values()) {
+    for (const group of slots.values()) holders.push(describe(group, graphs, trees, NONE));
+  }
+  const weight = (h: GrowthHolder) => h.bornBytes.reduce((a, b) => a + b, 0);
+  return holders.sort((a, b) => weight(b) - weight(a));
+}
+
+/** A reference by a fixed name is a slot; items under changing keys and positions are a container's. */
+function slotOf(graph: HeapGraph, holder: number, label: number, none: number): number {
+  if (label === none || holder >= graph.nodeCount) return none;
+  switch (labelKind(label)) {
+    case LabelKind.keyNode:
+    case LabelKind.index:
+    case LabelKind.keyObject:
+      return containerLayouts.test(graph.layout(holder)) ? none : label & 0xf000_0000;
+    case LabelKind.inferred:
+      return none;
+    default:
+      return label;
+  }
+}
+
+/** New objects that their dominator does not refer to itself go to the old object that refers to most of them. */
+function adoptOrphans(
+  graph: HeapGraph,
+  tree: DominatorTree,
+  born: Uint8Array,
+  holderOf: Uint32Array,
+  firstOf: Uint32Array,
+  labelOf: Uint32Array,
+  none: number,
+): void {
+  const { columns } = graph;
+  const orphans: number[] = [];
+  for (let node = 1; node < columns.nodeCount; node++) {
+    if (born[node] > 0 && firstOf[node] === node && labelOf[node] === none && holderOf[node] < columns.nodeCount) orphans.push(node);
+  }
+  if (orphans.length === 0) return;
+  const { start, source, edge } = graph.referrers;
+  const claims = new Map<number, number>();
+  const eachOldReferrer = (node: number, visit: (referrer: number, label: number) => void) => {
+    for (let i = start[node]; i < start[node + 1]; i++) {
+      const label = columns.edgeLabel[edge[i]];
+      if (born[source[i]] === 0 && tree.retains[labelKind(label)] !== 0) visit(source[i], label);
+    }
+  };
+  for (const node of orphans) eachOldReferrer(node, referrer => claims.set(referrer, (claims.get(referrer) ?? 0) + 1));
+  for (const node of orphans) {
+    let best = -1;
+    let bestClaims = 0;
+    let bestLabel = none;
+    eachOldReferrer(node, (referrer, label) => {
+      const n = claims.get(referrer)!;
+      if (n > bestClaims || (referrer === best && labelKind(label) !== LabelKind.keyObject)) {
+        best = referrer;
+        bestClaims = n;
+        bestLabel = label;
+      }
+    });
+    if (best >= 0) {
+      holderOf[node] = best;
+      labelOf[node] = bestLabel;
+    }
+  }
+}
+
+function describe(group: Group, graphs: readonly HeapGraph[], trees: readonly DominatorTree[], none: number): GrowthHolder {
+  const last = graphs[graphs.length - 1];
+  const { columns } = last;
+  const { holder } = group;
+  const kind = holder === columns.nodeCount ? 'native' : holder === columns.nodeCount + 1 ? 'garbage' : 'object';
+  const address = kind === 'object' ? columns.address[holder] : 0;
+  const slot = group.slot === none ? undefined : group.slot;
+  const lengths: number[] = [];
+  const retained: number[] = [];
+  graphs.forEach((graph, g) => {
+    const node = kind === 'object' ? (holder === 0 ? 0 : graph.nodeAt(address)) : graph.nodeCount + (kind === 'native' ? 0 : 1);
+    lengths.push(node >= 0 && node < graph.nodeCount ? graph.columns.length[node] : 0);
+    retained.push(node < 0 ? 0 : slot === undefined ? trees[g].retained[node] : retainedThrough(graph, trees[g], node, last, slot));
+  });
+  const types = [...group.types]
+    .map(([type, t]): GrowingType => {
+      const info = columns.types[type];
+      return { type: info.name, address: info.address, heapType: info.heapType, layout: info.layout, born: [...t.born], bytes: t.bytes };
+    })
+    .sort((a, b) => b.bytes - a.bytes);
+  return {
+    node: holder,
+    kind,
+    slot,
+    sample: group.sample,
+    items: [...group.items],
+    born: [...group.born],
+    bornBytes: [...group.bornBytes],
+    types,
+    lengths,
+    retained,
+  };
+}
+
+/** Retained bytes of what hangs on `node` through the reference that has the same label as `slot` has in `last`. */
+function retainedThrough(graph: HeapGraph, tree: DominatorTree, node: number, last: HeapGraph, slot: number): number {
+  const kind = labelKind(slot);
+  const text = last.columns.strings[labelPayload(slot)];
+  const { edgeStart, edgeTarget, edgeLabel, strings } = graph.columns;
+  let bytes = 0;
+  for (let e = edgeStart[node]; e < edgeStart[node + 1]; e++) {
+    const label = edgeLabel[e];
+    if (labelKind(label) !== kind || (kind !== LabelKind.index && kind !== LabelKind.keyNode && strings[labelPayload(label)] !== text)) continue;
+    if (tree.idom[edgeTarget[e]] === node) bytes += tree.retained[edgeTarget[e]];
+  }
+  return bytes;
+}
