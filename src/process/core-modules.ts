@@ -81,6 +81,11 @@ export class CoreFiles {
 
   /** Says which modules the core does not have in full and no file here can complete. */
   check(modules: readonly ElfModule[], notes: string[]): void {
+    const byPath = new Map(modules.map(m => [m.path, m.mappings]));
+    for (const m of this.mappings) {
+      const group = byPath.get(m.path);
+      if (group) this.groups.set(m, group);
+    }
     for (const m of modules) for (const mapping of m.mappings) this.groups.set(mapping, m.mappings);
     const absent: string[] = [];
     const other: string[] = [];

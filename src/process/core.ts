@@ -30,6 +30,7 @@ interface Piece {
 const ADDRESS_LIMIT = 2 ** 48;
 const NOTES_LIMIT = 256 * 2 ** 20;
 const STACK_SEARCH = 8 * 2 ** 20;
+const STACK_TOP = 1024;
 const MIB = 2 ** 20;
 const UNREADABLE = 'The file may be damaged, or be something else with the name of a core.';
 
@@ -107,6 +108,7 @@ function imageOf(path: string, file: CoreFile, options: CoreOptions): ProcessIma
   files.check(modules, notes);
   if (coreNotes.files.length === 0)
     notes.push('the core does not say which files were mapped (gcore writes that last): symbols cannot be found');
+  noteLostStacks(coreNotes, read, notes);
   if (coreNotes.threads.length === 0) notes.push('the core says nothing about threads: their stacks are not known');
 
   return {
@@ -193,6 +195,15 @@ function noteTruncation(pieces: readonly Piece[], file: CoreFile, notes: string[
   notes.push(
     `the core is truncated${why}: ${mib(present)} of ${mib(promised)} MiB of memory are there; objects in the rest are missing`,
   );
+}
+
+/** Threads whose stack pointer points at nothing, or at a page of zeros, which no running thread's does. */
+function noteLostStacks(coreNotes: CoreNotes, read: ProcessImage['read'], notes: string[]): void {
+  const top = new Uint8Array(STACK_TOP);
+  const lost = coreNotes.threads.filter(t => !top.subarray(0, read(t.stackPointer, top)).some(byte => byte !== 0));
+  if (lost.length === 0) return;
+  const which = lost.length === 1 ? 'the stack of one thread is' : `the stacks of ${lost.length} threads are`;
+  notes.push(`${which} missing from the core (gcore stops at guard pages), so some of their frames may be unknown`);
 }
 
 function mib(bytes: number): string {

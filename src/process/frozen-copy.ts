@@ -46,10 +46,15 @@ export class FrozenCopy {
 
   private take(pid: number, start: number, end: number): void {
     const bytes = new Uint8Array(new ArrayBuffer(end - start));
-    const got = readMemory(pid, start, bytes);
-    if (got <= 0) return;
-    this.segments.push({ start, bytes: bytes.subarray(0, got) });
-    this.copiedBytes += got;
+    for (let at = start; at < end; ) {
+      const part = bytes.subarray(at - start);
+      const got = Math.max(0, readMemory(pid, at, part));
+      if (got > 0) this.segments.push({ start: at, bytes: part.subarray(0, got) });
+      this.copiedBytes += got;
+      at += got;
+      // Guard pages lie inside the mappings of thread stacks (MADV_GUARD_INSTALL, glibc 2.42): go on behind them.
+      if (at < end) at = (Math.floor(at / PAGE) + 1) * PAGE;
+    }
   }
 
   /** Like `ProcessImage.read`, for copied mappings; undefined when the address is in none. */

@@ -7,6 +7,7 @@
  */
 import type { Mapping, ProcessImage } from './image.ts';
 
+const PAGE = 4096;
 const GRANULE_BITS = 20;
 const GRANULE = 1 << GRANULE_BITS;
 /** Granules per block of the first table level: 2^14 granules are 16 GiB of address space. */
@@ -73,7 +74,8 @@ export class Memory implements Reader {
     const mappings = image.mappings.filter(m => m.readable && m.end <= ADDRESS_LIMIT && wanted(m));
     const numbers = new Map<number, number>();
     for (const m of mappings) {
-      for (let g = Math.floor(m.start / GRANULE); g * GRANULE < m.end; g++) if (!numbers.has(g)) numbers.set(g, numbers.size + 1);
+      for (let g = Math.floor(m.start / GRANULE); g * GRANULE < m.end; g++)
+        if (!numbers.has(g)) numbers.set(g, numbers.size + 1);
     }
     const blocks = new Int32Array(BLOCKS);
     let blockCount = 1;
@@ -94,11 +96,16 @@ export class Memory implements Reader {
         // Granules next to each other in the target are next to each other in the copy: as long a run as there is.
         let end = Math.min(m.end, (Math.floor(address / GRANULE) + 1) * GRANULE);
         const offset = memory.offsetOf(address);
+        const runStart = address;
         while (end < m.end && memory.offsetOf(end) === offset + (end - address)) end = Math.min(m.end, end + GRANULE);
-        const got = image.read(address, bytes.subarray(offset, offset + (end - address)));
-        copiedBytes += got;
-        if (got > 0) ranges.push({ start: address, end: address + got });
-        address = end;
+        while (address < end) {
+          const got = image.read(address, bytes.subarray(offset + address - runStart, offset + end - runStart));
+          copiedBytes += got;
+          if (got > 0) ranges.push({ start: address, end: address + got });
+          address += got;
+          // Guard pages lie inside the mappings of thread stacks (MADV_GUARD_INSTALL, glibc 2.42): go on behind them.
+          if (address < end) address = Math.min(end, (Math.floor(address / PAGE) + 1) * PAGE);
+        }
       }
     }
     ranges.sort((a, b) => a.start - b.start);
@@ -168,7 +175,10 @@ export class Memory implements Reader {
 
 /** Writable private memory, and the data of executables and libraries: where Python objects and their tables can be. */
 export function isData(m: Mapping): boolean {
-  return (m.writable && m.private && m.path !== '[vvar]') || (m.path !== '' && !m.executable && !m.path.startsWith('[') && isElfLike(m.path));
+  return (
+    (m.writable && m.private && m.path !== '[vvar]') ||
+    (m.path !== '' && !m.executable && !m.path.startsWith('[') && isElfLike(m.path))
+  );
 }
 
 function isElfLike(path: string): boolean {

@@ -145,7 +145,9 @@ function groupModules(mappings: readonly Mapping[], executable: string): Mapping
       groups.push(started);
     }
   }
-  const modules = groups.filter(g => g.some(m => m.executable));
+  // libffi maps pages of its own code once more, as trampolines: that is no load of the file.
+  const loaded = new Set(groups.filter(g => g[0].offset === 0).map(g => g[0].path));
+  const modules = groups.filter(g => g.some(m => m.executable) && (g[0].offset === 0 || !loaded.has(g[0].path)));
   const at = modules.findIndex(g => g[0].path === executable);
   if (at > 0) modules.unshift(...modules.splice(at, 1));
   return modules;

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Elf } from '../../src/process/elf.ts';
 import { readMaps } from '../../src/process/maps.ts';
 import { type ElfModule, loadedModules, memoryElf, openElf } from '../../src/process/modules.ts';
-import { interpreters, startTarget } from './interpreters.ts';
+import { allPythons, interpreters, startPython, startTarget } from './interpreters.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'leakscope-elf-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -38,12 +38,12 @@ async function truth(line: Promise<string>) {
   return { type, none, dict, runtime };
 }
 
-describe.each(interpreters())('%s', python => {
+describe.each(allPythons())('$version $command', python => {
   it('has its symbols where the interpreter says its objects are', async () => {
-    await using target = await startTarget(python, ['-c', PROGRAM]);
+    await using target = await startPython(python, ['-c', PROGRAM]);
     const said = await truth(target.line());
     const modules = loadedModules(target.pid, readMaps(target.pid));
-    expect(modules[0].path).toMatch(/python3\.\d+$/);
+    expect(modules[0].path).toMatch(/python3\.\d+(-pie)?$/);
     expect(find(modules, 'PyType_Type')).toBe(said.type);
     expect(find(modules, '_Py_NoneStruct')).toBe(said.none);
     expect(find(modules, 'PyDict_Type')).toBe(said.dict);
@@ -58,7 +58,7 @@ describe.each(interpreters())('%s', python => {
   });
 
   it('gives the same exported symbols from memory alone', async () => {
-    await using target = await startTarget(python, ['-c', PROGRAM]);
+    await using target = await startPython(python, ['-c', PROGRAM]);
     const said = await truth(target.line());
     const read = (at: number, length: number) => readMemory(target.pid, at, length);
     const modules = loadedModules(target.pid, readMaps(target.pid));

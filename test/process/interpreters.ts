@@ -1,33 +1,17 @@
 /** Interpreters of the machine and small targets that run until they are disposed of. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, readdirSync, realpathSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { openElf } from '../../src/process/modules.ts';
+import { everyPython, type Python } from '../support/pythons.ts';
 
-/** Every CPython 3.8 or newer in PATH, the usual directories and pyenv's, each real file once. */
+/** Every CPython 3.8 or newer of the machine, those in a chroot too. */
+export function allPythons(): readonly Python[] {
+  return everyPython().filter(p => Number(p.minor.split('.')[1]) >= 8);
+}
+
+/** Paths of those that are started by their path alone. */
 export function interpreters(): string[] {
-  const versions = join(process.env.PYENV_ROOT ?? join(homedir(), '.pyenv'), 'versions');
-  const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/local/bin'];
-  const candidates = directories.flatMap(d =>
-    names(d)
-      .filter(n => /^python3\.\d+$/.test(n))
-      .map(n => join(d, n)),
-  );
-  candidates.push(...names(versions).map(v => join(versions, v, 'bin', 'python3')));
-  const found = new Map<string, string>();
-  for (const path of candidates) {
-    try {
-      accessSync(path, constants.X_OK);
-      const real = realpathSync(path);
-      const minor = Number(/python3\.(\d+)$/.exec(real)?.[1] ?? 0);
-      // A version manager's shims are scripts.
-      if (minor >= 8 && openElf(real)) found.set(real, path);
-    } catch {
-      // Not an interpreter that can be run.
-    }
-  }
-  return [...found.values()].sort();
+  return allPythons()
+    .filter(p => p.root === '')
+    .map(p => p.command[0]);
 }
 
 export interface Target extends AsyncDisposable {
@@ -100,10 +84,7 @@ export async function startTarget(
   return target;
 }
 
-function names(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
+/** Starts a Python program with an interpreter, in its chroot when it has one. */
+export function startPython(python: Python, args: readonly string[]): Promise<Target> {
+  return startTarget(python.command[0], [...python.command.slice(1), ...args]);
 }
