@@ -1,10 +1,12 @@
 /** Taking an image of a live process: by fork where that works, by freezing it otherwise. */
 import { ExitCode, LeakscopeError } from './errors.ts';
-import { endTwin, ForkImage, type ForkPlan, forkTwin, planFork } from './fork.ts';
+import { endTwin, ForkImage, type ForkPlan, ForkRefused, forkTwin, planFork } from './fork.ts';
+import { forkObstacle } from './fork-obstacles.ts';
 import { Freeze, ThreadDidNotStop } from './freeze.ts';
 import { FrozenCopy } from './frozen-copy.ts';
 import type { LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
-import { commandLine, executablePath, readMaps } from './maps.ts';
+import { InjectionFailed } from './injection.ts';
+import { commandLine, executablePath, processStatus, readMaps } from './maps.ts';
 import { isData } from './memory.ts';
 import { loadedModules } from './modules.ts';
 import { checkTarget } from './ptrace.ts';
@@ -46,17 +48,34 @@ export function capture(pid: number, options: CaptureOptions = {}): ProcessImage
 
 function captureOnce(pid: number, via: 'auto' | 'fork' | 'freeze'): ProcessImage {
   if (via === 'freeze') return byFreeze(pid, []);
+  const obstacle = via === 'fork' ? undefined : obstacleToFork(pid);
+  if (obstacle !== undefined) return byFreeze(pid, [`copied while frozen instead of forked: ${obstacle}`]);
+  const failed = (reason: string): ProcessImage => {
+    if (via === 'auto') return byFreeze(pid, [`copied while frozen instead of forked: ${reason}`]);
+    throw new LeakscopeError(
+      `process ${pid} could not be forked: ${reason}`,
+      ExitCode.unsupportedTarget,
+      'Let leakscope choose (--via auto), or use --via freeze.',
+    );
+  };
   const plan = planFork(pid);
-  if (!plan) return byFreeze(pid, ['frozen and copied']);
-  return byFork(pid, plan);
+  if (!plan) return failed('its code has no instruction that a system call could be made with');
+  try {
+    return byFork(pid, plan);
+  } catch (error) {
+    if (error instanceof ForkRefused) return failed(`the kernel refused the fork (${error.reason})`);
+    if (error instanceof InjectionFailed) return failed(error.message);
+    throw error;
+  }
 }
 
-/** Tries at a fork whose moment a thread that was left asleep spoilt by waking. */
+const WOKE = 'a thread that could not be stopped unnoticed was left asleep and woke while the image was taken';
+/** Tries at a fork or copy whose moment a thread that was left asleep spoilt by waking. */
 const QUIET_TRIES = 3;
 
 function byFork(pid: number, plan: ForkPlan): ProcessImage {
   for (let attempt = 1; ; attempt++) {
-    const moment = whileFrozen(pid, freeze => {
+    const moment = whileFrozen(pid, attempt < QUIET_TRIES, freeze => {
       const twin = forkTwin(freeze, plan);
       const woke = freeze.sleepersWoke();
       freeze.resume();
@@ -68,7 +87,7 @@ function byFork(pid: number, plan: ForkPlan): ProcessImage {
       endTwin(pid, twin);
       continue;
     }
-    const notes = woke ? ['a sleeping thread woke while the image was being taken'] : [];
+    const notes = woke ? [WOKE] : [];
     return new ForkImage(pid, { twin, threads: freeze.images(), pauseMs, capturedAtMs: freeze.startedAtMs, notes });
   }
 }
@@ -78,11 +97,19 @@ function noted(image: ProcessImage, note: string): ProcessImage {
   return image;
 }
 
+/** Why a fork should not be tried, or undefined. */
+function obstacleToFork(pid: number): string | undefined {
+  const status = processStatus(pid);
+  if (!status) return undefined;
+  if (status.state === 'T') return 'the process is stopped, so a pause costs it nothing';
+  return forkObstacle(pid, status);
+}
+
 /** Runs `work` on the frozen process; again when a thread could not be stopped. */
-function whileFrozen<T>(pid: number, work: (freeze: Freeze) => T): T {
+function whileFrozen<T>(pid: number, leaveAsleep: boolean, work: (freeze: Freeze) => T): T {
   for (let attempt = 1; ; attempt++) {
     try {
-      using freeze = Freeze.of(pid, { leaveAsleep: true });
+      using freeze = Freeze.of(pid, { leaveAsleep });
       return work(freeze);
     } catch (error) {
       if (!(error instanceof ThreadDidNotStop)) throw error;
@@ -99,16 +126,21 @@ function whileFrozen<T>(pid: number, work: (freeze: Freeze) => T): T {
 }
 
 function byFreeze(pid: number, notes: string[]): ProcessImage {
-  return whileFrozen(pid, freeze => {
-    const mappings = readMaps(pid);
-    const copy = FrozenCopy.of(pid, mappings, m => isData(m) || m.writable);
-    if (freeze.sleepersWoke()) notes.push('a sleeping thread woke while memory was being copied');
-    const { startedAtMs } = freeze;
-    freeze.resume();
-    const pauseMs = performance.now() - startedAtMs;
-    const threads = freeze.images();
-    return new FreezeImage(pid, { mappings, threads, copy, pauseMs, capturedAtMs: startedAtMs, notes });
-  });
+  for (let attempt = 1; ; attempt++) {
+    const { image, woke } = whileFrozen(pid, attempt < QUIET_TRIES, freeze => {
+      const mappings = readMaps(pid);
+      const copy = FrozenCopy.of(pid, mappings, m => isData(m) || (m.writable && m.private));
+      const woke = freeze.sleepersWoke();
+      const capturedAtMs = freeze.startedAtMs;
+      freeze.resume();
+      const pauseMs = performance.now() - capturedAtMs;
+      const threads = freeze.images();
+      return { image: new FreezeImage(pid, { mappings, threads, copy, pauseMs, capturedAtMs, notes }), woke };
+    });
+    if (!woke) return image;
+    if (attempt === QUIET_TRIES) return noted(image, WOKE);
+    image[Symbol.dispose]();
+  }
 }
 
 interface FrozenState {

@@ -8,24 +8,45 @@
  * injected into the target.
  */
 import { readdirSync } from 'node:fs';
-import { Freeze, ThreadDidNotStop } from './freeze.ts';
+import { LeakscopeError } from './errors.ts';
+import { Freeze, type FrozenThread, ThreadDidNotStop } from './freeze.ts';
 import { findGadgets, type Gadgets } from './gadgets.ts';
 import type { LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
 import { InjectionFailed, inject, suitability } from './injection.ts';
+import { repairable } from './interrupted-calls.ts';
 import { commandLine, executablePath, processStatus, readMaps, statFields } from './maps.ts';
 import { loadedModules } from './modules.ts';
 import { awaitStop } from './ptrace.ts';
-import { __WALL, collectExit, kill, NO_STOP, nap, peekExit, readMemory, Signal, Sys, WNOHANG } from './syscalls.ts';
+import {
+  __WALL,
+  collectExit,
+  Errno,
+  kill,
+  NO_STOP,
+  nap,
+  peekExit,
+  readMemory,
+  Signal,
+  Sys,
+  WNOHANG,
+} from './syscalls.ts';
 
 /** CLONE_FILES; exit signal 0. Not CLONE_FS: a target that shares it may not execute set-user-id programs. */
 const CLONE_FLAGS = 0x400;
 
+const REFUSALS = new Map<number, string>([
+  [Errno.EAGAIN, 'the limit on the number of processes is reached: RLIMIT_NPROC or pids.max'],
+  [Errno.ENOMEM, 'the machine does not promise that much memory twice: vm.overcommit_memory'],
+  [Errno.EPERM, 'a security policy forbids clone'],
+]);
+
 /** The kernel refused the clone. */
 export class ForkRefused extends Error {
-  readonly errno: number;
+  /** For people. */
+  readonly reason: string;
   constructor(errno: number) {
     super(`clone failed with errno ${errno}`);
-    this.errno = errno;
+    this.reason = REFUSALS.get(errno) ?? `errno ${errno}`;
   }
 }
 
@@ -38,10 +59,10 @@ export interface ForkPlan {
 }
 
 /** Plans a fork; undefined when the target's code has no instruction to use. */
-export function planFork(pid: number): ForkPlan | undefined {
+export function planFork(pid: number, tidyUp = true): ForkPlan | undefined {
   const mappings = readMaps(pid);
   const gadgets = findGadgets(pid, mappings);
-  return gadgets && { gadgets, mappings, leftBehind: leftBehindBy(pid) };
+  return gadgets && { gadgets, mappings, leftBehind: tidyUp ? leftBehindBy(pid) : [] };
 }
 
 /** PF_FORKNOEXEC of `/proc/PID/stat`'s flags: forked, and has not executed a program. */
@@ -55,7 +76,7 @@ function leftBehindBy(pid: number): number[] {
     .filter(other => {
       if (!(other > 0)) return false;
       const fields = statFields(`/proc/${other}/stat`);
-      if (!fields || fields[0] !== 'Z' || Number(fields[1]) !== pid || Number(fields[35]) !== 0) return false;
+      if (fields?.[0] !== 'Z' || Number(fields[1]) !== pid || Number(fields[35]) !== 0) return false;
       return (Number(fields[6]) & FORKED_WITHOUT_EXEC) !== 0 && processStatus(other)?.name === name;
     })
     .map(pidInTarget);
@@ -69,14 +90,20 @@ function pidInTarget(pid: number): number {
 /** Forks a frozen target: the twin's pid. Throws ForkRefused, InjectionFailed. */
 export function forkTwin(freeze: Freeze, plan: ForkPlan): number {
   const { pid } = freeze;
+  return inSomeThread(freeze, plan, thread => {
+    const { result, child } = inject(pid, thread, plan.gadgets, Sys.clone, [CLONE_FLAGS]);
+    if (child === 0) throw new ForkRefused(-result);
+    for (const zombie of plan.leftBehind) collectWith(pid, thread, plan, zombie);
+    return child;
+  });
+}
+
+/** Does `work` with the stopped thread that suits best, with the next when that fails. */
+function inSomeThread<T>(freeze: Freeze, plan: ForkPlan, work: (thread: FrozenThread) => T): T {
   let failure: InjectionFailed | undefined;
-  for (const thread of bySuitability(freeze, plan.mappings)) {
+  for (const thread of suitableThreads(freeze, plan.mappings)) {
     try {
-      const { result, child } = inject(pid, thread, plan.gadgets, Sys.clone, [CLONE_FLAGS]);
-      if (child === 0) throw new ForkRefused(-result);
-      for (const zombie of plan.leftBehind)
-        inject(pid, thread, plan.gadgets, Sys.wait4, [zombie, 0, WNOHANG | __WALL, 0]);
-      return child;
+      return work(thread);
     } catch (error) {
       if (!(error instanceof InjectionFailed)) throw error;
       failure = error;
@@ -85,55 +112,66 @@ export function forkTwin(freeze: Freeze, plan: ForkPlan): number {
   throw failure ?? new InjectionFailed('no thread stands where a call could be made');
 }
 
-function bySuitability(freeze: Freeze, mappings: readonly Mapping[]) {
-  return freeze.threads
+/** The stopped threads that suit, the best first; after them those asleep that can be stopped and repaired. */
+function* suitableThreads(freeze: Freeze, mappings: readonly Mapping[]): Generator<FrozenThread> {
+  yield* freeze.threads
     .map(thread => ({ thread, rank: suitability(freeze.pid, thread, mappings) }))
     .filter(({ rank }) => rank !== undefined)
     .sort((a, b) => a.rank! - b.rank!)
     .map(({ thread }) => thread);
+  for (const sleeper of [...freeze.sleepers]) {
+    if (!sleeper.call || !repairable(sleeper.call)) continue;
+    const thread = freeze.stopSleeper(sleeper);
+    if (thread && suitability(freeze.pid, thread, mappings) !== undefined) yield thread;
+  }
 }
 
-/** Tries at collecting a twin, when threads do not stop or signals come in between. */
-const COLLECT_TRIES = 20;
+function collectWith(pid: number, thread: FrozenThread, plan: ForkPlan, zombie: number): boolean {
+  return inject(pid, thread, plan.gadgets, Sys.wait4, [zombie, 0, WNOHANG | __WALL, 0]).result === zombie;
+}
 
-/** Kills a twin and has the target collect it. Returns false when it stays as a zombie for now. */
-export function endTwin(pid: number, twin: number): boolean {
+/** Tries at collecting a twin at once, when threads do not stop or signals come in between. */
+const COLLECT_TRIES = 10;
+/** After that, in the background, every so many milliseconds. */
+const COLLECT_LATER_MS = 20;
+
+/** Kills a twin and has the target collect it. Where no thread can do that just now, it is tried again in the background. */
+export function endTwin(pid: number, twin: number): void {
   const inTarget = pidInTarget(twin);
   kill(twin, Signal.SIGKILL);
   while (!peekExit(twin)) if (awaitStop(twin, 1000) === NO_STOP) break;
   collectExit(twin);
   for (let attempt = 1; attempt <= COLLECT_TRIES; attempt++) {
-    if (!isZombieOf(pid, twin)) return true;
-    try {
-      if (collectIn(pid, inTarget)) return true;
-    } catch (error) {
-      if (!(error instanceof InjectionFailed) && !(error instanceof ThreadDidNotStop)) return false;
-    }
+    if (collect(pid, twin, inTarget)) return;
     nap(1000);
   }
-  return !isZombieOf(pid, twin);
+  collectLater(pid, twin, inTarget);
 }
 
-function isZombieOf(pid: number, twin: number): boolean {
-  const fields = statFields(`/proc/${twin}/stat`);
-  return fields !== undefined && fields[0] === 'Z' && Number(fields[1]) === pid;
+function collectLater(pid: number, twin: number, inTarget: number): void {
+  setTimeout(() => {
+    if (!collect(pid, twin, inTarget)) collectLater(pid, twin, inTarget);
+  }, COLLECT_LATER_MS).unref();
 }
 
-/** Stops one thread that can take it, and makes it collect a zombie. */
-function collectIn(pid: number, zombie: number): boolean {
-  const plan = planFork(pid);
+/** Has the target collect a twin that has ended; true when it is gone. */
+function collect(pid: number, twin: number, inTarget: number): boolean {
+  const gone = () => {
+    const fields = statFields(`/proc/${twin}/stat`);
+    return fields?.[0] !== 'Z' || Number(fields[1]) !== pid;
+  };
+  if (gone()) return true;
+  const plan = planFork(pid, false);
   if (!plan) return false;
-  using freeze = Freeze.of(pid, { leaveAsleep: true });
-  let failure: InjectionFailed | undefined;
-  for (const thread of bySuitability(freeze, plan.mappings)) {
-    try {
-      return inject(pid, thread, plan.gadgets, Sys.wait4, [zombie, 0, WNOHANG | __WALL, 0]).result === zombie;
-    } catch (error) {
-      if (!(error instanceof InjectionFailed)) throw error;
-      failure = error;
-    }
+  try {
+    using freeze = Freeze.of(pid, { leaveAsleep: true });
+    return inSomeThread(freeze, plan, thread => collectWith(pid, thread, plan, inTarget));
+  } catch (error) {
+    if (error instanceof InjectionFailed || error instanceof ThreadDidNotStop) return false;
+    // Not ours to trace any more: it has ended (its twin was given to init), or somebody else debugs it now.
+    if (error instanceof LeakscopeError) return gone();
+    throw error;
   }
-  throw failure ?? new InjectionFailed('no thread stands where a call could be made');
 }
 
 export interface ForkMoment {
@@ -183,10 +221,6 @@ export class ForkImage implements ProcessImage {
     if (this.twin === 0) return;
     const twin = this.twin;
     this.twin = 0;
-    if (!endTwin(this.pid, twin)) {
-      this.notes.push(
-        `the twin (pid ${twin}) could not be collected yet; the next capture of process ${this.pid} will do it`,
-      );
-    }
+    endTwin(this.pid, twin);
   }
 }

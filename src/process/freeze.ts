@@ -6,7 +6,7 @@
  * sleeps it changes nothing, and `sleepersWoke` tells whether it still does.
  */
 import type { ThreadImage } from './image.ts';
-import { repairInterrupted, restartsExactly } from './interrupted-calls.ts';
+import { repairable, repairInterrupted, restartsExactly, type Slept } from './interrupted-calls.ts';
 import { processStatus, threadName } from './maps.ts';
 import { awaitStop, Ptrace, PtraceEvent, Reg, Registers, seize, seizeError, stopEvent, stopSignal } from './ptrace.ts';
 import {
@@ -20,7 +20,7 @@ import {
   readMemory,
   robustListHead,
 } from './syscalls.ts';
-import { type BlockedCall, blockedCall, lastRunMs, runMark, threadIds, threadState } from './threads.ts';
+import { asleepSinceMs, type BlockedCall, blockedCall, runMark, threadIds, threadState } from './threads.ts';
 
 /** A thread that is stopped by us. */
 export interface FrozenThread {
@@ -84,8 +84,8 @@ export class Freeze implements Disposable {
   startedAtMs = 0;
   private readonly options: FreezeOptions;
   private readonly stopped: FrozenThread[] = [];
-  /** Seized, and not yet stopped. */
-  private readonly pending = new Map<number, number | undefined>();
+  /** Seized, and not yet stopped; with the sleep that this ends, where it is needed and known. */
+  private readonly pending = new Map<number, Slept | undefined>();
 
   private constructor(pid: number, options: FreezeOptions) {
     this.pid = pid;
@@ -142,7 +142,7 @@ export class Freeze implements Disposable {
           continue;
         }
       }
-      const before = state === 'S' ? lastRunMs(this.pid, tid) : undefined;
+      const since = state === 'S' && !this.options.leaveAsleep ? this.asleepSince(tid) : undefined;
       if (stragglers.delete(tid)) {
         this.pending.set(tid, undefined);
         arrived.push(tid);
@@ -150,13 +150,18 @@ export class Freeze implements Disposable {
       }
       const result = seize(tid);
       if (result === 0) {
-        this.pending.set(tid, before);
+        this.pending.set(tid, since === undefined ? undefined : { since, now: performance.now() });
         arrived.push(tid);
       } else if (result !== -Errno.ESRCH && !['Z', 'X', ''].includes(threadState(this.pid, tid))) {
         throw seizeError(this.pid, result);
       }
     }
     return arrived;
+  }
+
+  private asleepSince(tid: number): number | undefined {
+    const call = blockedCall(this.pid, tid);
+    return call && !restartsExactly(this.pid, call) && repairable(call) ? asleepSinceMs(this.pid, tid) : undefined;
   }
 
   private awaitFrozen(tid: number): void {
@@ -174,16 +179,25 @@ export class Freeze implements Disposable {
         continue;
       }
       const registers = Registers.of(tid);
-      const before = this.pending.get(tid);
+      const slept = this.pending.get(tid);
       this.pending.delete(tid);
       const thread: FrozenThread = { tid, registers: registers ?? new Registers(), signal: 0 };
       this.threads.push(thread);
       this.stopped.push(thread);
-      const after = before === undefined ? undefined : lastRunMs(this.pid, tid);
-      const sleptMs = before === undefined || after === undefined ? undefined : Math.max(0, after - before);
-      if (registers && repairInterrupted(registers, sleptMs)) registers.store(tid);
+      if (registers && repairInterrupted(tid, registers, slept)) registers.store(tid);
       return;
     }
+  }
+
+  /** Stops a thread that was left asleep; undefined when how long it slept is not known, it ended or could not be seized. */
+  stopSleeper(sleeper: SleepingThread): FrozenThread | undefined {
+    const since = asleepSinceMs(this.pid, sleeper.tid);
+    if (since === undefined || woke(this.pid, sleeper) || seize(sleeper.tid) !== 0) return undefined;
+    this.sleepers.splice(this.sleepers.indexOf(sleeper), 1);
+    this.pending.set(sleeper.tid, { since, now: performance.now() });
+    ptrace(Ptrace.INTERRUPT, sleeper.tid);
+    this.awaitFrozen(sleeper.tid);
+    return this.threads.find(({ tid }) => tid === sleeper.tid);
   }
 
   /** Has a thread that was left asleep run since? Then what was read may mix two moments. */

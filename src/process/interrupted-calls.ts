@@ -58,22 +58,48 @@ export function restartsExactly(pid: number, call: BlockedCall): boolean {
   }
 }
 
+/** Can a thread waiting in this call, which does not restart exactly, be repaired when how long it slept is known? */
+export function repairable(call: BlockedCall): boolean {
+  return call.number === Sys.epoll_wait || call.number === Sys.epoll_pwait;
+}
+
+/** Until when threads wait whose time limit was shortened before, as `performance.now()`: so that roundings do not add up. */
+const deadlines = new Map<number, number>();
+const SAME_DEADLINE_MS = 3;
+
+/** How many milliseconds a thread still has to wait, when at `now` it has slept since `since` with a limit. */
+function remainingMs(tid: number, limitMs: number, { since, now }: Slept): number {
+  let deadline = since + limitMs;
+  const earlier = deadlines.get(tid);
+  if (earlier !== undefined && Math.abs(deadline - earlier) < SAME_DEADLINE_MS) deadline = earlier;
+  else {
+    for (const [other, at] of deadlines) if (at < now) deadlines.delete(other);
+    deadlines.set(tid, deadline);
+  }
+  // Rounded up: a wait may end late by less than a millisecond, never early.
+  return Math.max(0, Math.ceil(deadline - now));
+}
+
+/** The sleep that a stop ended, in `performance.now()`. */
+export interface Slept {
+  readonly since: number;
+  readonly now: number;
+}
+
 /**
- * Repairs the registers of a thread that a stop threw out of a call with EINTR; true when they were changed.
- * `sleptMs` is the time it had slept, undefined when that is not known: then a call with a time limit keeps its EINTR,
- * which says the truth, instead of sleeping for too long.
+ * Repairs the registers of a thread that a stop threw out of a call with EINTR; true when they were changed. `slept` is
+ * undefined when that is not known: then a call with a time limit keeps its EINTR, which says the truth, instead of
+ * sleeping for too long.
  */
-export function repairInterrupted(registers: Registers, sleptMs: number | undefined): boolean {
+export function repairInterrupted(tid: number, registers: Registers, slept: Slept | undefined): boolean {
   if (registers.signed(Reg.rax) !== EINTR) return false;
   switch (registers.signed(Reg.origRax)) {
     case Sys.epoll_wait:
     case Sys.epoll_pwait: {
       const limitMs = Number(BigInt.asIntN(32, registers.words[Reg.r10]));
-      if (limitMs >= 0) {
-        if (sleptMs === undefined) return false;
-        // Rounded up: a wait may end late by less than a millisecond, never early.
-        registers.set(Reg.r10, Math.max(0, Math.ceil(limitMs - sleptMs)));
-      }
+      if (limitMs < 0) break;
+      if (!slept) return false;
+      registers.set(Reg.r10, remainingMs(tid, limitMs, slept));
       break;
     }
     case Sys.epoll_pwait2:

@@ -25,6 +25,8 @@ export const Sys = {
   rt_sigtimedwait: 128,
   rt_sigsuspend: 130,
   futex: 202,
+  sched_setaffinity: 203,
+  sched_getaffinity: 204,
   restart_syscall: 219,
   semtimedop: 220,
   clock_nanosleep: 230,
