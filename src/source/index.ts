@@ -19,3 +19,6 @@ export {
   type SourceFile,
 } from './file.ts';
 export { prepareSource } from './syntax.ts';
+export { type Category, type Fix, type PatternMatch, type Rule } from './patterns/match.ts';
+export { findPatterns, rules } from './patterns/index.ts';
+export { type FixContext, proposeFix } from './fix.ts';
