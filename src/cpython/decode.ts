@@ -25,6 +25,11 @@ export interface AllocatorFacts {
   /** Bytes of all arenas. */
   readonly arenaBytes: number;
   readonly arenas: number;
+  /** Per arena, ascending: its address, and the bytes of its blocks that are in use. */
+  readonly arenaAddresses: Float64Array;
+  readonly arenaUsedBytes: Float64Array;
+  /** Bytes of one arena. */
+  readonly arenaSize: number;
   /** Bytes of blocks in use, objects and other blocks. */
   readonly usedBlockBytes: number;
   /** Bytes of blocks in use that are objects. */
@@ -53,6 +58,8 @@ export interface Decoded {
 }
 
 export interface DecodeOptions {
+  /** A copy of the target's memory made before (`Memory.copy(image)`), for callers that go on reading it; one is made otherwise. */
+  readonly memory?: Memory;
   /** Called as soon as the target's memory has been copied: the image is not needed any more. */
   readonly onCopied?: () => void;
 }
@@ -60,7 +67,7 @@ export interface DecodeOptions {
 /** Decodes the heap of a frozen process. Throws a LeakscopeError (exit code 4) when it is not a CPython that can be read. */
 export function decode(image: ProcessImage, options: DecodeOptions = {}): Decoded {
   const t0 = performance.now();
-  const memory = Memory.copy(image);
+  const memory = options.memory ?? Memory.copy(image);
   const runtime = findRuntime(memory, image.modules, image.executable);
   options.onCopied?.();
   const t1 = performance.now();
@@ -98,7 +105,16 @@ class HeapDecoder {
   private readonly poolSet = new Set<number>();
   /** What each synthetic node refers to. */
   private readonly synthetic = new Map<number, () => void>();
-  allocator: AllocatorFacts = { arenaBytes: 0, arenas: 0, usedBlockBytes: 0, objectBlockBytes: 0, poolsBy: 'none' };
+  allocator: AllocatorFacts = {
+    arenaBytes: 0,
+    arenas: 0,
+    arenaAddresses: new Float64Array(0),
+    arenaUsedBytes: new Float64Array(0),
+    arenaSize: 0,
+    usedBlockBytes: 0,
+    objectBlockBytes: 0,
+    poolsBy: 'none',
+  };
   collector: CollectorFacts = { enabled: false, debug: 0, collecting: false, generations: [], frozen: 0 };
 
   constructor(image: ProcessImage, memory: Memory, runtime: Runtime) {
@@ -298,7 +314,12 @@ class HeapDecoder {
     const words = memory.words;
     let usedBlockBytes = 0;
     let objectBlockBytes = 0;
+    const { arenaAddresses, arenaSize } = pools;
+    const arenaUsedBytes = new Float64Array(arenaAddresses.length);
+    let arena = 0;
     for (const pool of pools.addresses) {
+      while (arena + 1 < arenaAddresses.length && arenaAddresses[arena + 1] <= pool) arena++;
+      const usedBefore = usedBlockBytes;
       const blockSize = (memory.uint32(pool + layout.pymalloc.sizeIndex) + 1) * 16;
       const count = markFreeBlocks(memory, layout, pool, blockSize, free);
       let block = pool + layout.pymalloc.headerSize;
@@ -321,8 +342,18 @@ class HeapDecoder {
         objectBlockBytes += blockSize;
         if (heap.known(object) === 0) heap.addObject(object, type);
       }
+      arenaUsedBytes[arena] += usedBlockBytes - usedBefore;
     }
-    this.allocator = { arenaBytes: pools.arenaBytes, arenas: pools.arenas, usedBlockBytes, objectBlockBytes, poolsBy: pools.by };
+    this.allocator = {
+      arenaBytes: pools.arenaBytes,
+      arenas: pools.arenas,
+      arenaAddresses,
+      arenaUsedBytes,
+      arenaSize,
+      usedBlockBytes,
+      objectBlockBytes,
+      poolsBy: pools.by,
+    };
     return pools;
   }
 

@@ -15,6 +15,9 @@ export interface Pools {
   /** Bytes of all arenas. */
   readonly arenaBytes: number;
   readonly arenas: number;
+  /** Address of each arena, ascending. By recognition they are estimates: an arena's unused beginning does not show. */
+  readonly arenaAddresses: Float64Array;
+  readonly arenaSize: number;
   /** How the arenas were found. */
   readonly by: 'state' | 'symbol' | 'recognition' | 'none';
 }
@@ -51,31 +54,39 @@ export function findPools(
 
 interface Found {
   pools: number[];
-  arenas: number;
+  arenas: number[];
 }
 
 function merge(layout: Layout, found: readonly (Found | undefined)[], by: Pools['by']): Pools {
   const pools: number[] = [];
-  let arenas = 0;
+  const arenas: number[] = [];
   for (const f of found) {
     if (f === undefined) continue;
     for (const pool of f.pools) pools.push(pool);
-    arenas += f.arenas;
+    for (const arena of f.arenas) arenas.push(arena);
   }
   const addresses = Float64Array.from(pools).sort();
-  return { addresses, arenaBytes: arenas * layout.pymalloc.arenaSize, arenas, by: arenas === 0 ? 'none' : by };
+  const { arenaSize } = layout.pymalloc;
+  return {
+    addresses,
+    arenaBytes: arenas.length * arenaSize,
+    arenas: arenas.length,
+    arenaAddresses: Float64Array.from(arenas).sort(),
+    arenaSize,
+    by: arenas.length === 0 ? 'none' : by,
+  };
 }
 
 function fromArenaArray(memory: Memory, layout: Layout, array: number, count: number): Found | undefined {
   const p = layout.pymalloc;
   if (!memory.has(array) || count > MAX_ARENAS) return undefined;
   const pools: number[] = [];
-  let arenas = 0;
+  const arenas: number[] = [];
   for (let i = 0; i < count; i++) {
     const arena = array + i * p.arenaObjectSize;
     const address = memory.word(arena + p.arenaAddress);
     if (address === 0 || !memory.has(address)) continue;
-    arenas++;
+    arenas.push(address);
     // Pools start at the first pool-aligned address; those from pool_address on have never been used.
     const first = Math.ceil(address / p.poolSize) * p.poolSize;
     const fresh = Math.min(memory.word(arena + p.poolAddress), address + p.arenaSize);
@@ -104,7 +115,8 @@ function isPool(memory: Memory, layout: Layout, pool: number): boolean {
 function byRecognition(memory: Memory, layout: Layout, mappings: readonly Mapping[]): Found {
   const p = layout.pymalloc;
   const pools: number[] = [];
-  const arenas = new Map<number, number>();
+  /** Arena index to its first and last pool. */
+  const extents = new Map<number, { first: number; last: number; mapping: Mapping }>();
   for (const m of mappings) {
     if (!m.writable || !m.private || m.path.startsWith('[stack')) continue;
     const start = Math.ceil(m.start / p.poolSize) * p.poolSize;
@@ -115,10 +127,17 @@ function byRecognition(memory: Memory, layout: Layout, mappings: readonly Mappin
       if (next !== 0 && !memory.has(next)) continue;
       pools.push(pool);
       const index = memory.uint32(pool + p.arenaIndex);
-      arenas.set(index, (arenas.get(index) ?? 0) + 1);
+      const extent = extents.get(index);
+      if (extent === undefined) extents.set(index, { first: pool, last: pool, mapping: m });
+      else if (pool > extent.last) extent.last = pool;
     }
   }
-  return { pools, arenas: arenas.size };
+  // Arenas mapped one after another share a mapping: they begin whole arenas behind its start, unless that contradicts the pools.
+  const arenas = [...extents.values()].map(({ first, last, mapping }) => {
+    const aligned = mapping.start + Math.floor((first - mapping.start) / p.arenaSize) * p.arenaSize;
+    return last + p.poolSize <= aligned + p.arenaSize ? aligned : first;
+  });
+  return { pools, arenas };
 }
 
 /** Marks in `free` (one byte a block) the blocks of a pool that are on its free list. Returns the number of blocks below the high-water mark. */

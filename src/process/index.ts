@@ -37,10 +37,21 @@ export {
   readMaps,
   residentByMapping,
 } from './maps.ts';
+export {
+  blockContaining,
+  type MallocArena,
+  type MallocBlocks,
+  type MallocWalk,
+  type MallocWalkOptions,
+  MMAPPED,
+  usableBytes,
+  walkMalloc,
+} from './malloc.ts';
 export { Memory, type MemoryRange, type Reader } from './memory.ts';
 export { type ElfModule, loadedModules, type ModuleOptions } from './modules.ts';
 export { explainPermission } from './permission.ts';
 export { checkTarget } from './ptrace.ts';
 export { type PythonBinary, pythonBinary } from './python-binary.ts';
 export type { ObstacleId, Remedies } from './remedies.ts';
+export { type ResidentMapping, ResidentMemory } from './resident.ts';
 export { threadIds } from './threads.ts';

@@ -68,29 +68,33 @@ export class LinkReader {
     this.memory = memory;
   }
 
-  /** Visits the blocks of a list, whose links stand in each block's first word, from the block `first` on. False when the list is broken. */
-  walk(first: number, visit: (block: number) => boolean): boolean {
+  /**
+   * Visits the blocks of a list, whose links stand in each block's first word. `first` and the links are addresses of
+   * blocks, or of what stands `before` bytes before them. False when the list is broken.
+   */
+  walk(first: number, before: number, visit: (block: number) => boolean): boolean {
     if (first === 0) return true;
-    this.mangled ??= this.guess(first);
+    this.mangled ??= this.guess(first + before, before);
     let steps = 0;
-    for (let block = first; block !== 0; steps++) {
+    for (let block = first + before; block !== 0; steps++) {
       if (block % 16 !== 0 || !this.memory.has(block) || steps > MAX_LINKS || !visit(block)) return false;
-      block = this.next(block, this.mangled);
+      block = this.next(block, before, this.mangled);
     }
     return true;
   }
 
-  private next(block: number, mangled: boolean): number {
-    const link = this.memory.word(block);
-    return mangled ? unmangle(link, block) : link;
+  private next(block: number, before: number, mangled: boolean): number {
+    const word = this.memory.word(block);
+    const link = mangled ? unmangle(word, block) : word;
+    return link === 0 ? 0 : link + before;
   }
 
   /** A list that ends (in a 0) when its links are read one way, and does not when they are read the other way. */
-  private guess(first: number): boolean {
+  private guess(first: number, before: number): boolean {
     for (const mangled of [true, false]) {
       let block = first;
       for (let steps = 0; steps < MAX_LINKS; steps++) {
-        block = this.next(block, mangled);
+        block = this.next(block, before, mangled);
         if (block === 0) return mangled;
         if (block % 16 !== 0 || !this.memory.has(block)) break;
       }

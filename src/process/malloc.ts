@@ -22,7 +22,7 @@ const PAGE = 4096;
 /** Low bits of a chunk's size. */
 const PREVIOUS_IN_USE = 1;
 const MIN_CHUNK = 32;
-/** The least size that can have a mapping of its own: a page. */
+/** From a chunk to its block. */
 const HEADER = 16;
 
 /** Blocks in use, ascending by address. */
@@ -313,14 +313,13 @@ class HeapWalk {
     let broken = 0;
     for (const cache of this.caches) {
       for (let i = 0; i < cache.lists; i++) {
-        if (!links.walk(this.memory.word(cache.heads + 8 * i), block => take(block, 'cache'))) broken++;
+        if (!links.walk(this.memory.word(cache.heads + 8 * i), 0, block => take(block, 'cache'))) broken++;
       }
     }
     for (const state of this.states) {
       for (const head of state.fastBins) {
-        // Fastbins hold chunks, not blocks; their links are in the blocks all the same.
-        const chunk = this.memory.word(head);
-        if (chunk !== 0 && !links.walk(chunk + HEADER, block => take(block, 'fast'))) broken++;
+        // Fastbins link chunks, not blocks.
+        if (!links.walk(this.memory.word(head), HEADER, block => take(block, 'fast'))) broken++;
       }
     }
     if (broken > 0) this.notes.push(`${broken} lists of free blocks could not be followed to their end`);
@@ -361,7 +360,7 @@ class HeapWalk {
     const found: MemoryRange[] = [];
     let next = 0;
     for (const m of this.mappings) {
-      if (!m.writable || !m.private || m.path !== '') continue;
+      if (!m.writable || !m.private || (m.path !== '' && !m.path.startsWith('[anon'))) continue;
       let at = m.start;
       while (at < m.end) {
         while (next < taken.length && taken[next]!.end <= at) next++;
