@@ -28,3 +28,19 @@ export {
 } from './retained.ts';
 export { type GrowingType, type GrowthHolder, growthHolders } from './growth-holders.ts';
 export { birthSnapshots } from './survivors.ts';
+export {
+  MEMORY_KINDS,
+  type MemoryKind,
+  type MemoryPart,
+  type MemoryReport,
+  type ResidencyFacts,
+  residency,
+  sizeText,
+} from './residency.ts';
+export { residencyFacts } from './residency-facts.ts';
+export {
+  type Fragmentation,
+  fragmentation,
+  type ResidencyGrowth,
+  residencyGrowth,
+} from './residency-growth.ts';

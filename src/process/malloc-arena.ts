@@ -18,7 +18,7 @@ const NEXT = BINS_BYTES + 16;
 const SYSTEM_BYTES = NEXT + 24;
 const END = NEXT + 40;
 /** HEAP_MAX_SIZE: a thread's arena grows in heaps of at most 64 MiB, each aligned to that. */
-const HEAP_ALIGNMENT = 64 * 2 ** 20;
+export const HEAP_ALIGNMENT = 64 * 2 ** 20;
 /** Empty bins that a cluster needs to be taken for an arena. A busy heap fills perhaps half of the 127. */
 const ENOUGH_EMPTY_BINS = 24;
 const MAX_ARENAS = 4096;
@@ -55,7 +55,8 @@ function arenasOf(memory: Memory, range: MemoryRange): ArenaState[] | undefined 
     const first = nextEmptyBin(memory, cluster, range.end);
     if (first < 0) return undefined;
     let empty = 0;
-    for (let bin = first; bin < Math.min(first + BINS_BYTES, range.end); bin += 16) if (isEmptyBin(memory, bin)) empty++;
+    for (let bin = first; bin < Math.min(first + BINS_BYTES, range.end); bin += 16)
+      if (isEmptyBin(memory, bin)) empty++;
     if (empty >= ENOUGH_EMPTY_BINS) {
       // The bins before the first empty one are in use: try each place for bin 1 until the ring of arenas closes.
       for (let bins = first; bins > first - BINS_BYTES; bins -= 16) {
@@ -121,7 +122,10 @@ export function heapsOf(memory: Memory, state: ArenaState, arena: number): Chunk
   // heap_info is 32 bytes, 48 from glibc 2.35 on; the arena stands right behind that of the first heap.
   const infoBytes = state.address - firstHeap;
   const seen = new Set<number>();
-  for (let heap = alignDown(state.top, HEAP_ALIGNMENT); heap !== 0 && memory.has(heap) && !seen.has(heap) && seen.size < MAX_HEAPS; ) {
+  for (
+    let heap = alignDown(state.top, HEAP_ALIGNMENT);
+    heap !== 0 && memory.has(heap) && !seen.has(heap) && seen.size < MAX_HEAPS;
+  ) {
     if (memory.word(heap) !== state.address) break;
     seen.add(heap);
     const start = heap === firstHeap ? alignUp(state.bins + END, 16) : alignUp(heap + infoBytes, 16);

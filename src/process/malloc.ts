@@ -13,6 +13,7 @@ import {
   type ChunkRegion,
   findArenas,
   findParameters,
+  HEAP_ALIGNMENT,
   heapsOf,
 } from './malloc-arena.ts';
 import { asThreadCache, chunkSize, isCacheSize, LinkReader, type ThreadCache } from './malloc-free-lists.ts';
@@ -196,7 +197,10 @@ class HeapWalk {
       main: state.main,
       topWord: state.topWord,
       top: state.top,
-      regions: regions.filter(r => r.arena === index).map(r => ({ start: r.start, end: r.end })),
+      // With the heap's header and the arena's own structures in front.
+      regions: regions
+        .filter(r => r.arena === index)
+        .map(r => ({ start: state.main ? r.start : alignDown(r.start, HEAP_ALIGNMENT), end: r.end })),
       systemBytes: state.systemBytes,
       inUseBytes: t.inUse,
       binBytes: t.bins,
@@ -245,7 +249,9 @@ class HeapWalk {
         continue;
       }
       if (next > region.end) {
-        this.notes.push(`a chunk at 0x${chunk.toString(16)} reaches beyond its heap; the rest of that heap was not read`);
+        this.notes.push(
+          `a chunk at 0x${chunk.toString(16)} reaches beyond its heap; the rest of that heap was not read`,
+        );
         return;
       }
       if (memory.uint32(next + 8) & PREVIOUS_IN_USE) {
@@ -349,7 +355,7 @@ class HeapWalk {
     return this.states.flatMap((state, i) =>
       state.main
         ? []
-        : heapsOf(this.memory, state, i).map(r => ({ start: alignDown(r.start, 64 * 2 ** 20), end: r.end })),
+        : heapsOf(this.memory, state, i).map(r => ({ start: alignDown(r.start, HEAP_ALIGNMENT), end: r.end })),
     );
   }
 
@@ -389,9 +395,19 @@ function runOf(mappings: readonly Mapping[], address: number): MemoryRange | und
   const at = mappings.findIndex(m => m.start <= address && address < m.end);
   if (at < 0) return undefined;
   let first = at;
-  while (first > 0 && mappings[first - 1]!.end === mappings[first]!.start && mappings[first - 1]!.path === mappings[at]!.path) first--;
+  while (
+    first > 0 &&
+    mappings[first - 1]!.end === mappings[first]!.start &&
+    mappings[first - 1]!.path === mappings[at]!.path
+  )
+    first--;
   let last = at;
-  while (last + 1 < mappings.length && mappings[last + 1]!.start === mappings[last]!.end && mappings[last + 1]!.path === mappings[at]!.path) last++;
+  while (
+    last + 1 < mappings.length &&
+    mappings[last + 1]!.start === mappings[last]!.end &&
+    mappings[last + 1]!.path === mappings[at]!.path
+  )
+    last++;
   return { start: mappings[first]!.start, end: mappings[last]!.end };
 }
 

@@ -36,7 +36,11 @@ export class ResidentMemory {
   readonly from: 'smaps' | 'dumped';
   private readonly pages: ReadonlyMap<number, Pages>;
 
-  private constructor(mappings: readonly ResidentMapping[], pages: ReadonlyMap<number, Pages>, from: 'smaps' | 'dumped') {
+  private constructor(
+    mappings: readonly ResidentMapping[],
+    pages: ReadonlyMap<number, Pages>,
+    from: 'smaps' | 'dumped',
+  ) {
     this.mappings = mappings;
     this.pages = pages;
     this.from = from;
