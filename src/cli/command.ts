@@ -1,5 +1,6 @@
 /** How every command is declared: its usage, its examples (shown first), and the options that all of them take. */
 import { type Command, Option } from 'commander';
+import { duration } from './values.ts';
 
 export interface CommandText {
   /** `types <TARGET>`. */
@@ -25,6 +26,13 @@ export function addCommand(program: Command, text: CommandText): Command {
   if (!text.withoutOutput) command.option('-o, --output <FILE>', 'write the answer to FILE, whole or not at all');
   command.option('--no-color', 'no colours').option('-q, --quiet', 'no progress');
   return command;
+}
+
+/** How long to watch at most, in milliseconds. */
+export function forOption(): Option {
+  return new Option('--for <DURATION>', 'watch at most this long: 45s, 2m, 1h')
+    .argParser(duration)
+    .default(60_000, '60s');
 }
 
 /** How a live process is looked at; without it, leakscope chooses and says why. */

@@ -1,19 +1,19 @@
 /** The program: every command, in the order in which a person meets them. */
-import { Command } from 'commander';
+import { type Argument, Command } from 'commander';
 import { addAttach } from './commands/attach.ts';
-import { addCycles } from './commands/cycles.ts';
+// import { addCycles } from './commands/cycles.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDominators } from './commands/dominators.ts';
-import { addExport } from './commands/export.ts';
+// import { addExport } from './commands/export.ts';
 import { addFix } from './commands/fix.ts';
-import { addGrowth } from './commands/growth.ts';
-import { addHeap } from './commands/heap.ts';
-import { addMemory } from './commands/memory.ts';
+// import { addGrowth } from './commands/growth.ts';
+// import { addHeap } from './commands/heap.ts';
+// import { addMemory } from './commands/memory.ts';
 import { addObject } from './commands/object.ts';
-import { addQuery } from './commands/query.ts';
+// import { addQuery } from './commands/query.ts';
 import { addRun } from './commands/run.ts';
-import { addSnapshot } from './commands/snapshot.ts';
+// import { addSnapshot } from './commands/snapshot.ts';
 import { addTypes } from './commands/types.ts';
 import { addWho } from './commands/who.ts';
 import { version } from './version.ts';
@@ -26,7 +26,7 @@ export function buildProgram(): Command {
     .enablePositionalOptions()
     .showHelpAfterError('(leakscope help COMMAND shows examples)')
     .exitOverride()
-    .configureHelp({ showGlobalOptions: false })
+    .configureHelp({ subcommandTerm: usageOf })
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'leakscope: ')) })
     .addHelpText(
       'after',
@@ -41,17 +41,27 @@ export function buildProgram(): Command {
   addFix(program);
   addDoctor(program);
   program.commandsGroup('To look into a heap:');
-  addSnapshot(program);
+  // addSnapshot(program);
   addTypes(program);
-  addGrowth(program);
-  addHeap(program);
+  // addGrowth(program);
+  // addHeap(program);
   addDominators(program);
   addWho(program);
   addObject(program);
-  addCycles(program);
-  addMemory(program);
+  // addCycles(program);
+  // addMemory(program);
   program.commandsGroup('For other tools:');
-  addQuery(program);
-  addExport(program);
+  // addQuery(program);
+  // addExport(program);
   return program;
+}
+
+/** `who <TARGET> <TYPE|ADDRESS>`: that every command has options need not be said sixteen times. */
+function usageOf(command: Command): string {
+  return [command.name(), ...command.registeredArguments.map(argumentText)].join(' ');
+}
+
+function argumentText(argument: Argument): string {
+  const name = argument.name() + (argument.variadic ? '...' : '');
+  return argument.required ? `<${name}>` : `[${name}]`;
 }

@@ -1,6 +1,6 @@
 /** TARGET on the command line: a pid, a core file or a snapshot file, opened as a heap graph in this one place. */
 import { existsSync, statSync } from 'node:fs';
-import { type Decoded, decode, type HeapOrigin } from '../cpython/index.ts';
+import { type Decoded, decode, type HeapOrigin, NodeFlag } from '../cpython/index.ts';
 import { HeapGraph, readSnapshot } from '../heap/index.ts';
 import { capture, ExitCode, isCore, LeakscopeError, openCore, type ProcessImage } from '../process/index.ts';
 import type { TargetDocument } from '../report/index.ts';
@@ -80,4 +80,17 @@ export function targetDocument(origin: HeapOrigin): TargetDocument {
 /** `schema`, `target` and `notes`, which every document about a heap begins with. */
 export function documentHead(graph: HeapGraph): { schema: 1; target: TargetDocument; notes: readonly string[] } {
   return { schema: 1, target: targetDocument(graph.origin), notes: graph.origin.notes };
+}
+
+/** How many objects there are, and their bytes; synthetic nodes are no objects. */
+export function totalsOf(graph: HeapGraph): { objects: number; bytes: number } {
+  const { nodeCount, size, flags } = graph.columns;
+  let objects = 0;
+  let bytes = 0;
+  for (let node = 0; node < nodeCount; node++) {
+    if ((flags[node]! & NodeFlag.synthetic) !== 0) continue;
+    objects++;
+    bytes += size[node]!;
+  }
+  return { objects, bytes };
 }

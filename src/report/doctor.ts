@@ -19,8 +19,11 @@ export function doctorText(document: DoctorDocument, style: Style): string {
     );
     for (const { where, command } of check.remedies) lines.push(`${' '.repeat(10 + widest)}${where}: ${command}`);
   }
-  if (captures.length > 0) lines.push('', 'ways to take a snapshot here');
-  for (const { via, works, detail } of captures) {
+  // What stands in the way of all of them has been said; it need not be said once more for each.
+  const reasons = new Set(checks.filter(check => check.status === 'obstacle').map(check => check.detail));
+  const ways = captures.filter(({ works, detail }) => works || !reasons.has(detail));
+  if (ways.length > 0) lines.push('', 'ways to look');
+  for (const { via, works, detail } of ways) {
     const [word, colour] = works ? MARKS.ok : MARKS.obstacle;
     lines.push(`  ${paint(word, colour, style)}${' '.repeat(6 - word.length)}${via.padEnd(widest)}  ${detail}`);
   }

@@ -83,8 +83,8 @@ export interface DominatorRow {
   readonly expression: string;
   readonly shallow_bytes: number;
   readonly retained_bytes: number;
-  /** The biggest nodes that this one dominates immediately. */
-  readonly children?: readonly DominatorRow[];
+  /** Index in `top` of the nearest row that dominates this one; null when none does. */
+  readonly dominator: number | null;
 }
 
 export interface DominatorsDocument extends Document {

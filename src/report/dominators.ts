@@ -7,11 +7,16 @@ import { bytesText, percentText, plural } from './units.ts';
 
 export function dominatorsText(document: DominatorsDocument, style: Style): string {
   const { objects, bytes, top } = printable(document);
-  const rows = branches<DominatorRow>(top, row => row.children ?? []).map(({ item, lead }) => [
+  const below = new Map<DominatorRow | null, DominatorRow[]>([[null, []]]);
+  for (const row of top) {
+    const above = row.dominator === null ? null : (top[row.dominator] ?? null);
+    below.set(above, [...(below.get(above) ?? []), row]);
+  }
+  const rows = branches<DominatorRow>(below.get(null) ?? [], row => below.get(row) ?? []).map(({ item, lead }) => [
     bytesText(item.retained_bytes),
     bytes > 0 ? percentText(item.retained_bytes / bytes) : '',
     bytesText(item.shallow_bytes),
-    `${lead}${item.expression === '' ? item.type : `${item.expression}  ${item.type}`}`,
+    `${lead}${place(item, item.dominator === null ? undefined : top[item.dominator])}`,
     item.address,
   ]);
   const lines = [
@@ -30,4 +35,11 @@ export function dominatorsText(document: DominatorsDocument, style: Style): stri
     ),
   ];
   return finish(lines, style);
+}
+
+/** Where an object is, without repeating where its dominator is. */
+function place({ expression, type }: DominatorRow, above: DominatorRow | undefined): string {
+  const from = above?.expression ?? '';
+  const rest = from !== '' && expression.startsWith(from) ? expression.slice(from.length) : expression;
+  return rest === '' ? type : `${rest}  ${type}`;
 }

@@ -77,7 +77,8 @@ export function sharedUnit(sum: number, parts: readonly number[]): { sum: string
   }
   const whole = Math.round(sum / divisor);
   const shown = parts.map(part => Math.floor(part / divisor));
-  let missing = whole - shown.reduce((total, part) => total + part, 0);
+  const accounted = Math.min(whole, Math.round(parts.reduce((total, part) => total + part, 0) / divisor));
+  let missing = accounted - shown.reduce((total, part) => total + part, 0);
   const byRemainder = parts
     .map((part, index) => ({ index, remainder: part / divisor - Math.floor(part / divisor) }))
     .sort((a, b) => b.remainder - a.remainder);

@@ -11,7 +11,7 @@ test('the source tree follows the flow', () => {
 test('imports in every form are seen', () => {
   const text = [
     "import { a } from './a.ts';",
-    "import type {",
+    'import type {',
     '  B,',
     "} from '../b/index.ts';",
     "export * from './c.ts';",

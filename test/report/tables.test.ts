@@ -97,13 +97,7 @@ test('growth, and who holds it', () => {
 });
 
 test('dominators are a tree', () => {
-  const leaf = {
-    address: '0x7f02',
-    type: 'app.handlers.Session',
-    expression: '',
-    shallow_bytes: 48,
-    retained_bytes: 2700,
-  };
+  const sizes = { shallow_bytes: 48, retained_bytes: 2700 };
   const document = {
     ...head,
     objects: 51_204,
@@ -117,23 +111,32 @@ test('dominators are a tree', () => {
         expression: 'app.cache.SESSIONS',
         shallow_bytes: 2_621_528,
         retained_bytes: 8_000_000,
-        children: [{ ...leaf, children: [{ ...leaf, type: 'list', address: '0x7f03' }] }, leaf],
+        dominator: null,
       },
-      { ...leaf, type: 'module', expression: 'module app.server' },
+      {
+        address: '0x7f02',
+        type: 'app.handlers.Session',
+        expression: "app.cache.SESSIONS['…']",
+        ...sizes,
+        dominator: 0,
+      },
+      { address: '0x7f03', type: 'list', expression: "app.cache.SESSIONS['…'].seen", ...sizes, dominator: 1 },
+      { address: '0x7f04', type: 'app.handlers.Session', expression: '', ...sizes, dominator: 0 },
+      { address: '0x7f05', type: 'module', expression: 'app.server', ...sizes, dominator: null },
     ],
   };
   expect(dominatorsText(document, plain)).toMatchInlineSnapshot(`
     "51,204 objects, 8.6 MiB; retained is what would be freed with the object
 
-    retained  of all   itself  object                     address
-     7.6 MiB    89 %  2.5 MiB  app.cache.SESSIONS  dict   0x7f00
-     2.6 KiB  <0.1 %     48 B  ├─ app.handlers.Session    0x7f02
-     2.6 KiB  <0.1 %     48 B  │  └─ list                 0x7f03
-     2.6 KiB  <0.1 %     48 B  └─ app.handlers.Session    0x7f02
-     2.6 KiB  <0.1 %     48 B  module app.server  module  0x7f02
+    retained  of all   itself  object                          address
+     7.6 MiB    89 %  2.5 MiB  app.cache.SESSIONS  dict        0x7f00
+     2.6 KiB  <0.1 %     48 B  ├─ ['…']  app.handlers.Session  0x7f02
+     2.6 KiB  <0.1 %     48 B  │  └─ .seen  list               0x7f03
+     2.6 KiB  <0.1 %     48 B  └─ app.handlers.Session         0x7f04
+     2.6 KiB  <0.1 %     48 B  app.server  module              0x7f05
     "
   `);
-  expect(dominatorsText(document, { ...plain, unicode: false })).toContain('|- app.handlers.Session');
+  expect(dominatorsText(document, { ...plain, unicode: false })).toContain("|- ['...']  app.handlers.Session");
 });
 
 const who = {
@@ -355,7 +358,7 @@ test('doctor', () => {
                           plain machine: sudo leakscope attach 4242
       ok    ptrace_scope  0: any process of yours
 
-    ways to take a snapshot here
+    ways to look
       NO    fork          needs ptrace
     "
   `);

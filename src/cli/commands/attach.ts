@@ -1,8 +1,8 @@
 /** `leakscope attach PID`: watches a running process and says whether it leaks, what, and where. */
 import type { Command } from 'commander';
 import { ExitCode } from '../../process/index.ts';
-import { addCommand, viaOption } from '../command.ts';
-import { duration, pid } from '../values.ts';
+import { addCommand, forOption, viaOption } from '../command.ts';
+import { pid } from '../values.ts';
 import { sayVerdict, type WatchOptions, watch } from '../watch.ts';
 
 export function addAttach(program: Command): void {
@@ -19,7 +19,7 @@ export function addAttach(program: Command): void {
       'Ctrl-C ends the watching and prints the verdict so far; a second Ctrl-C ends at once. The target goes on either way.',
   })
     .argument('<PID>', 'the process to watch', pid)
-    .option('--for <DURATION>', 'watch at most this long: 45s, 2m, 1h', duration, 60_000)
+    .addOption(forOption())
     .addOption(viaOption())
     .option('--fail-on-leak', 'exit with status 1 when a leak was found')
     .action(attach);

@@ -1,10 +1,9 @@
 /** `leakscope demo`: starts a bundled web service that leaks, watches it, and shows that it goes on serving. */
 import type { Command } from 'commander';
 import { countText, durationText } from '../../report/index.ts';
-import { addCommand, viaOption } from '../command.ts';
+import { addCommand, forOption, viaOption } from '../command.ts';
 import { type DemoService, type ServiceStatus, startDemo } from '../demo-service.ts';
 import { findInterpreter } from '../interpreter.ts';
-import { duration } from '../values.ts';
 import { sayVerdict, type WatchOptions, watch } from '../watch.ts';
 
 export function addDemo(program: Command): void {
@@ -18,7 +17,7 @@ export function addDemo(program: Command): void {
     ],
   })
     .option('--keep', 'leave the service running (for an hour at most)')
-    .option('--for <DURATION>', 'watch at most this long: 45s, 2m, 1h', duration, 60_000)
+    .addOption(forOption())
     .addOption(viaOption())
     .action(demo);
 }

@@ -57,7 +57,8 @@ function documentOf(report: DoctorReport): DoctorDocument {
         ? null
         : { pid: target.pid, python: target.python?.version ?? '', executable: target.executable },
     ok: decisive === undefined,
-    summary: decisive === undefined ? `leakscope can look into ${of}` : `leakscope cannot look into ${of}: ${decisive.what}`,
+    summary:
+      decisive === undefined ? `leakscope can look into ${of}` : `leakscope cannot look into it: ${decisive.what}`,
     checks: [...facts(report), ...report.obstacles.map(check => obstacleCheck(check, check === decisive))],
     captures: [
       { via: 'fork', works: fork.works, detail: fork.why },
@@ -74,7 +75,10 @@ function facts({ self, machine, target }: DoctorReport): DoctorCheck[] {
   const place = self.container === undefined ? '' : `, inside a ${self.container.kind} container`;
   const checks = [
     fact('leakscope', `runs as ${self.user} (${self.euid})${traces}${place}`),
-    fact('machine', `Linux ${machine.kernel}, ${machine.architecture}, ${bytesText(machine.availableBytes)} of memory available`),
+    fact(
+      'machine',
+      `Linux ${machine.kernel}, ${machine.architecture}, ${bytesText(machine.availableBytes)} of memory available`,
+    ),
     fact('ptrace_scope', scopeText(machine.ptraceScope)),
   ];
   if (target === undefined) return checks;
@@ -85,13 +89,19 @@ function facts({ self, machine, target }: DoctorReport): DoctorCheck[] {
     python?.freeThreaded ? 'free-threaded' : '',
   ].filter(word => word !== '');
   checks.push(
-    fact('target', `${target.command.join(' ') || target.name}, runs as ${target.user} (${target.uid}), ${target.threads} threads, ${bytesText(target.residentBytes)} resident`),
+    fact(
+      'target',
+      `${target.command.join(' ') || target.name}, runs as ${target.user} (${target.uid}), ${target.threads === 1 ? '1 thread' : `${target.threads} threads`}, ${bytesText(target.residentBytes)} resident`,
+    ),
   );
-  if (python !== undefined) checks.push(fact('python', `${python.version || 'version not told by its files'}, ${python.path}, ${build.join(', ')}`));
+  if (python !== undefined)
+    checks.push(
+      fact('python', `${python.version || 'version not told by its files'}, ${python.path}, ${build.join(', ')}`),
+    );
   const apart = (['user', 'pid', 'mnt'] as const).filter(kind => target.sameNamespace[kind] === false);
-  if (target.container !== undefined || apart.length > 0) {
-    const container = target.container === undefined ? '' : `a ${target.container.kind} container, `;
-    checks.push(fact('namespaces', `${container}its own ${apart.join(', ') || 'none that matter'}; pid ${target.innerPid} inside`));
+  if (apart.length > 0) {
+    const container = target.container === undefined ? '' : ` (a ${target.container.kind} container)`;
+    checks.push(fact('namespaces', `its own ${apart.join(', ')}${container}; pid ${target.innerPid} inside`));
   }
   if (target.seccomp !== 0) checks.push(fact('seccomp', target.seccomp === 1 ? 'strict' : 'a filter'));
   if (target.dumpable === false) checks.push(fact('dumpable', 'no'));
@@ -124,10 +134,13 @@ function obstacleCheck(obstacle: Obstacle, decisive: boolean): DoctorCheck {
     ['Podman', podman],
     ['Kubernetes', kubernetes],
   ] as const;
+  const alike = places.every(([, commands]) => commands.join('\n') === plain.join('\n'));
   return {
     name: obstacle.id,
     status: decisive ? 'obstacle' : 'warning',
     detail: obstacle.what,
-    remedies: places.flatMap(([where, commands]) => commands.map(command => ({ where, command }))),
+    remedies: alike
+      ? plain.map(command => ({ where: 'anywhere', command }))
+      : places.flatMap(([where, commands]) => commands.map(command => ({ where, command }))),
   };
 }

@@ -4,9 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { ExitCode, LeakscopeError } from '../../process/index.ts';
 import { printable } from '../../report/index.ts';
-import { addCommand, viaOption } from '../command.ts';
+import { addCommand, forOption, viaOption } from '../command.ts';
 import { type Launched, launch, pythonBelow } from '../launch.ts';
-import { duration } from '../values.ts';
 import { sayVerdict, type Watched, type WatchOptions, watch } from '../watch.ts';
 
 type RunOptions = WatchOptions & { readonly failOnLeak?: boolean };
@@ -33,7 +32,7 @@ export function addRun(program: Command): void {
   })
     .argument('<COMMAND...>', 'the program and its arguments')
     .passThroughOptions()
-    .option('--for <DURATION>', 'watch at most this long: 45s, 2m, 1h', duration, 60_000)
+    .addOption(forOption())
     .addOption(viaOption())
     .option('--fail-on-leak', 'exit with status 1 when a leak was found')
     .action(run);

@@ -80,9 +80,7 @@ function countTypes(graph: HeapGraph): { rows: TypeRow[]; objects: number; bytes
   }
   const retained = retainedByGroup(computeDominators(graph), row, names.length);
   const rows = names.flatMap((name, of) =>
-    count[of] === 0
-      ? []
-      : [{ name, count: count[of]!, shallow_bytes: shallow[of]!, retained_bytes: retained[of]! }],
+    count[of] === 0 ? [] : [{ name, count: count[of]!, shallow_bytes: shallow[of]!, retained_bytes: retained[of]! }],
   );
   return { rows, objects, bytes };
 }
