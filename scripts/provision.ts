@@ -1,11 +1,11 @@
 /**
- * Finds every CPython 3 of this machine and adds those Debian has: a chroot of sid with its newest minor versions and
- * their headers, made once by debootstrap in the cache directory (outside the checkout).
+ * Finds every CPython 3 of this machine and adds those Debian has: a chroot of sid with its newest minor versions,
+ * their headers, one that is not position independent and one debug build, made once by debootstrap in the cache directory (outside the checkout).
  *
- *   node scripts/provision.ts [--debug-build]
+ *   node scripts/provision.ts
  *
  * Prints one line an interpreter. What cannot be added is said, with what is missing, and is no error: the machine is
- * then tested with what it has. `--debug-build` also fetches Debian's debug build of 3.13 (80 MB).
+ * then tested with what it has.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -69,12 +69,12 @@ export const lastFailure = (): string => readOr(failureFile()).trim();
 const failureFile = (): string => join(cacheDirectory(), 'debian-sid.failure');
 
 /** Makes or mends the chroot. Returns '' when it is there, else one sentence that says what is missing. */
-export function provisionDebian(withDebugBuild = false): string {
+export function provisionDebian(): string {
   const root = debianRoot();
   if (isReady()) {
     if (process.getuid?.() !== 0) return 'the Debian chroot is there, but entering it needs root';
     mountProc(root);
-    return withDebugBuild ? addDebugBuild(root) : '';
+    return addDebugBuild(root);
   }
   const hindrance = obstacle();
   if (hindrance !== '') return hindrance;
@@ -122,7 +122,7 @@ export function provisionDebian(withDebugBuild = false): string {
     writeFileSync(debianReady(), edition);
     rmSync(failureFile(), { force: true });
     mountProc(root);
-    return withDebugBuild ? addDebugBuild(root) : '';
+    return addDebugBuild(root);
   } catch (error) {
     unmountProc(partial);
     const failure = `the Debian chroot could not be made: ${lastLine(error)}`;
@@ -224,7 +224,6 @@ function lastLine(error: unknown): string {
 
 function main(args: readonly string[]): void {
   const locked = args.includes('--locked');
-  const debug = args.includes('--debug-build');
   // Two at once (two test runs on a fresh machine) would build in each other's directory: the second waits.
   if (!locked && !isReady() && obstacle() === '' && hasCommand('flock')) {
     mkdirSync(cacheDirectory(), { recursive: true });
@@ -238,7 +237,7 @@ function main(args: readonly string[]): void {
     process.exitCode = spawnSync('flock', command, { stdio: 'inherit' }).status ?? 1;
     return;
   }
-  const missing = provisionDebian(debug);
+  const missing = provisionDebian();
   if (missing !== '') say(`${missing}; going on with the interpreters that are here`);
   const pythons = findPythons();
   for (const python of pythons) console.log(describe(python));

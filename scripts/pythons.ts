@@ -62,15 +62,18 @@ export function findPythons(): Python[] {
   const found = new Map<string, Python>();
   for (const { path, root, origin } of candidates()) {
     let real: string;
+    let identity: string;
     try {
-      // Links inside a chroot are resolved inside it: the ones of Debian's python3.N are files.
+      // Links inside a chroot are not resolved here: their targets are paths inside it.
       real = root === '' ? realpathSync(path) : join(root, path);
+      const { dev, ino } = statSync(real);
+      identity = `${dev}:${ino}`;
     } catch {
       continue;
     }
-    if (found.has(real) || !isElf(real)) continue;
+    if (found.has(identity) || !isElf(real)) continue;
     const python = memory.describe(real, root === '' ? real : path, root, origin);
-    if (python !== undefined) found.set(real, python);
+    if (python !== undefined) found.set(identity, python);
   }
   memory.save();
   const order = (version: string) => version.split(/\D+/).reduce((sum, part) => sum * 1000 + Number(part), 0);
