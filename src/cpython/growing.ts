@@ -2,8 +2,12 @@
  * Where in memory it shows that a container grew or that an object of a class was made: the words to set a hardware
  * watchpoint on.
  */
+import type { Reader } from '../process/index.ts';
 import type { HeapColumns, NodeIndex } from './columns.ts';
-import type { Runtime } from './interpreter.ts';
+import { tableShape } from './dict-table.ts';
+import { attributeStorage, type Runtime } from './interpreter.ts';
+import { readText } from './text.ts';
+import { TypeFlag } from './types.ts';
 
 /** A word that is written when something happens to an object. */
 export interface WatchedWord {
@@ -42,4 +46,54 @@ export function youngestTail(runtime: Runtime): readonly { readonly word: Watche
   const states =
     g.stateIn === 'runtime' ? [runtime.address + g.state] : runtime.interpreters.map(interpreter => interpreter.address + g.state);
   return states.map(state => ({ head: state + g.generations[0], word: { address: state + g.generations[0] + g.prev, length: 8 } }));
+}
+
+/** The word that holds the value of an instance's attribute, in its `__dict__` or inline values; undefined when it cannot be found. */
+export function attributeWord(reader: Reader, runtime: Runtime, object: number, name: string): WatchedWord | undefined {
+  const { layout } = runtime;
+  const type = reader.word(object + layout.object.type);
+  if ((reader.int32(type + layout.type.flags) & TypeFlag.exceptionSubclass) !== 0) {
+    const fields: Record<string, number> = {
+      __traceback__: layout.exception.traceback,
+      __context__: layout.exception.context,
+      __cause__: layout.exception.cause,
+      args: layout.exception.args,
+    };
+    const offset = fields[name];
+    if (offset !== undefined && offset >= 0) return { address: object + offset, length: 8 };
+  }
+  const { values, dict } = attributeStorage(reader, layout, object);
+  if (dict !== 0) return itemWord(reader, runtime, dict, name);
+  if (values === 0) return undefined;
+  const keys = reader.word(type + layout.heapType.cachedKeys);
+  const shape = tableShape(reader, layout, keys);
+  for (let i = 0; shape !== undefined && i < shape.count; i++) {
+    const key = reader.word(shape.entries + i * shape.entrySize + shape.keyOffset);
+    if (key !== 0 && readText(reader, layout, key, name.length + 1) === name) {
+      return { address: values + layout.managed.values.items + 8 * i, length: 8 };
+    }
+  }
+  return undefined;
+}
+
+/** The word that holds the value under a string key of a dict, as long as the dict does not grow. */
+export function itemWord(reader: Reader, runtime: Runtime, dict: number, name: string): WatchedWord | undefined {
+  const { layout } = runtime;
+  const keys = reader.word(dict + layout.dict.keys);
+  const values = reader.word(dict + layout.dict.values);
+  const shape = tableShape(reader, layout, keys);
+  for (let i = 0; shape !== undefined && i < shape.count; i++) {
+    const entry = shape.entries + i * shape.entrySize;
+    const key = reader.word(entry + shape.keyOffset);
+    if (key === 0 || readText(reader, layout, key, name.length + 1) !== name) continue;
+    return { address: values === 0 ? entry + shape.valueOffset : values + layout.managed.values.items + 8 * i, length: 8 };
+  }
+  return undefined;
+}
+
+/** The most items that a container can ever hold, by its own `maxlen`; undefined when it has no bound of its own. */
+export function itemBound(reader: Reader, runtime: Runtime, columns: HeapColumns, node: NodeIndex): number | undefined {
+  if (columns.types[columns.type[node]].layout !== 'collections.deque') return undefined;
+  const maxlen = reader.signed(columns.address[node] + runtime.layout.deque.maxLength);
+  return maxlen >= 0 ? maxlen : undefined;
 }

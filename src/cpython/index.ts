@@ -19,5 +19,5 @@ export {
 } from './columns.ts';
 export { type AllocatorFacts, type CollectorFacts, type Decoded, type DecodeOptions, decode } from './decode.ts';
 export { findRuntime, type Interpreter, type Runtime, type ThreadState } from './interpreter.ts';
-export { refcountWord, sizeWord, type WatchedWord, youngestTail } from './growing.ts';
+export { attributeWord, itemBound, itemWord, refcountWord, sizeWord, type WatchedWord, youngestTail } from './growing.ts';
 export { type StackLine, StackReader } from './stack.ts';

@@ -4,7 +4,7 @@
  */
 import { ExitCode, LeakscopeError, type LoadedModule, type Reader } from '../process/index.ts';
 import { readDebugOffsets, reconcile } from './debug-offsets.ts';
-import { forEachItem, lookUp } from './dict-table.ts';
+import { forEachItem, lookUp, tableShape } from './dict-table.ts';
 import type { Layout } from './layout.ts';
 import { readInt, readText } from './text.ts';
 import { layoutFor, supportedVersions } from './versions/index.ts';
@@ -204,43 +204,33 @@ function threadNames(reader: Reader, layout: Layout, modules: number): Map<numbe
   return names;
 }
 
-/** An attribute in an instance's `__dict__` or inline values, or 0. */
-export function instanceAttribute(reader: Reader, layout: Layout, object: number, name: string): number {
+/** Where an instance keeps its attributes: the address of its dict, or of its values when they are not in a dict; 0 for neither. */
+export function attributeStorage(reader: Reader, layout: Layout, object: number): { dict: number; values: number } {
   const type = reader.word(object + layout.object.type);
   const m = layout.managed;
   const flags = reader.uint32(type + layout.type.flags);
   if (m.form === 'none' || (flags & m.dictFlag) === 0) {
     const offset = reader.signed(type + layout.type.dictOffset);
-    return offset > 0 ? lookUp(reader, layout, reader.word(object + offset), name) : 0;
+    return { dict: offset > 0 ? reader.word(object + offset) : 0, values: 0 };
   }
-  let values = 0;
-  let dict = 0;
-  if (m.form === '3.11') {
-    values = reader.word(object - 32);
-    dict = reader.word(object - 24);
-  } else {
-    const word = reader.word(object - 24);
-    if (m.form === '3.12') {
-      if (word % 2 === 1) values = word - 1;
-      else dict = word;
-    } else {
-      dict = word;
-      if ((flags & m.inlineFlag) !== 0) {
-        const inline = object + reader.word(type + layout.type.basicSize);
-        if (reader.uint8(inline + m.values.valid) !== 0) values = inline;
-      }
-    }
-  }
+  const word = reader.word(object - 24);
+  if (m.form === '3.11') return { dict: word, values: word === 0 ? reader.word(object - 32) : 0 };
+  if (m.form === '3.12') return word % 2 === 1 ? { dict: 0, values: word - 1 } : { dict: word, values: 0 };
+  const inline = object + reader.word(type + layout.type.basicSize);
+  const valid = (flags & m.inlineFlag) !== 0 && reader.uint8(inline + m.values.valid) !== 0;
+  return { dict: word, values: word === 0 && valid ? inline : 0 };
+}
+
+/** An attribute in an instance's `__dict__` or inline values, or 0. */
+export function instanceAttribute(reader: Reader, layout: Layout, object: number, name: string): number {
+  const { dict, values } = attributeStorage(reader, layout, object);
   if (dict !== 0) return lookUp(reader, layout, dict, name);
   if (values === 0) return 0;
-  const keys = reader.word(type + layout.heapType.cachedKeys);
-  const k = layout.dictKeys;
-  const count = reader.word(keys + k.entryCount);
-  const entry = k.unicodeEntry ?? k.entry;
-  const entries = keys + k.indices + 2 ** reader.uint8(keys + k.log2IndexBytes);
-  for (let i = 0; i < count && i < 256; i++) {
-    const key = reader.word(entries + i * entry.size + entry.key);
-    if (key !== 0 && readText(reader, layout, key, name.length + 1) === name) return reader.word(values + m.values.items + 8 * i);
+  const keys = reader.word(reader.word(object + layout.object.type) + layout.heapType.cachedKeys);
+  const shape = tableShape(reader, layout, keys);
+  for (let i = 0; shape !== undefined && i < shape.count; i++) {
+    const key = reader.word(shape.entries + i * shape.entrySize + shape.keyOffset);
+    if (key !== 0 && readText(reader, layout, key, name.length + 1) === name) return reader.word(values + layout.managed.values.items + 8 * i);
   }
   return 0;
 }

@@ -1,0 +1,135 @@
+/**
+ * From growth to candidates: which holders gained steadily, which have stopped, which only churn.
+ */
+import { LabelKind, labelKind } from '../cpython/index.ts';
+import type { HeapGraph } from '../heap/index.ts';
+import { type GrowingType, type GrowthHolder, type PathStep, expressionOf, fingerprintOf, pathElements, pathTo } from '../analysis/index.ts';
+
+export type Trend =
+  /** Gained in every interval. */
+  | 'steady'
+  /** Gained, but not in the last intervals. */
+  | 'stopped'
+  /** Too little or too irregular to say. */
+  | 'unclear';
+
+/** A holder that gained, with what a person needs to know of it. */
+export interface Candidate {
+  readonly growth: GrowthHolder;
+  readonly trend: Trend;
+  /** What grows, per snapshot: the holder's length, or the bytes it retains. */
+  readonly series: readonly number[];
+  /** Objects and bytes gained per second, net. */
+  readonly objectsPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Gained bytes in all, net. */
+  readonly bytes: number;
+  readonly steps: readonly PathStep[];
+  /** `app.cache.SESSIONS`. */
+  readonly expression: string;
+  readonly path: readonly string[];
+  readonly fingerprint: string;
+  /** Types that grew, the most telling first. */
+  readonly types: readonly GrowingType[];
+}
+
+/** Objects that must have stayed before anything is said. */
+const FEWEST = 5;
+
+/** The candidates among growth holders, most bytes first. `seconds` are the snapshots' times. */
+export function candidatesOf(graph: HeapGraph, holders: readonly GrowthHolder[], seconds: readonly number[]): Candidate[] {
+  const candidates: Candidate[] = [];
+  for (const growth of holders) {
+    // Objects of the last interval may be passing through; what was born before it has proved that it stays.
+    const stayed = sum(growth.born.slice(0, -1));
+    if (stayed < FEWEST) continue;
+    const series = seriesOf(growth);
+    const trend = trendOf(growth, series, seconds);
+    const elapsed = seconds[seconds.length - 1] - seconds[0];
+    const steps = growth.kind === 'object' ? placeOf(graph, growth) : [];
+    const bytes = growth.retained[growth.retained.length - 1] - growth.retained[0];
+    const net = netShare(growth, series);
+    candidates.push({
+      growth,
+      trend,
+      series,
+      objectsPerSecond: (sum(growth.born) * net) / elapsed,
+      bytesPerSecond: (sum(growth.bornBytes) * net) / elapsed,
+      bytes: bytes > 0 ? bytes : sum(growth.bornBytes) * net,
+      steps,
+      expression: growth.kind === 'object' ? expressionOf(graph, steps) : '',
+      path: growth.kind === 'object' ? pathElements(graph, steps) : [],
+      fingerprint: growth.kind === 'object' ? fingerprintOf(graph, steps, growth.types[0]?.type ?? '') : `${growth.kind}:${growth.types[0]?.type ?? ''}`,
+      types: byTelling(growth.types, stayed),
+    });
+  }
+  return candidates.sort((a, b) => b.bytesPerSecond - a.bytesPerSecond);
+}
+
+/** The path to what a person would change: the holder, and the attribute of it through which the growth hangs. */
+function placeOf(graph: HeapGraph, growth: GrowthHolder): PathStep[] {
+  const steps = [...pathTo(graph, growth.node)];
+  if (growth.slot === undefined) return steps;
+  const kind = labelKind(growth.slot);
+  if (kind === LabelKind.root || kind === LabelKind.keyNode || kind === LabelKind.index || kind === LabelKind.keyObject) return steps;
+  const { edgeStart, edgeLabel, edgeTarget } = graph.columns;
+  for (let e = edgeStart[growth.node]; e < edgeStart[growth.node + 1]; e++) {
+    if (edgeLabel[e] === growth.slot) return [...steps, { edge: e, node: edgeTarget[e] }];
+  }
+  return steps;
+}
+
+function sum(values: readonly number[]): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
+
+/** A container's length is exact; otherwise the bytes it retains; for garbage and native code what stayed. */
+function seriesOf(growth: GrowthHolder): number[] {
+  if (growth.slot === undefined && growth.lengths.some(n => n > 0)) return [...growth.lengths];
+  return [...growth.retained];
+}
+
+/** The part of what was born that is a gain, and not the replacement of something that went. */
+function netShare(growth: GrowthHolder, series: readonly number[]): number {
+  const gained = series[series.length - 1] - series[0];
+  if (gained <= 0) return 0;
+  if (growth.slot === undefined && growth.lengths.some(n => n > 0)) {
+    const items = sum(growth.items);
+    // A dict's new entry is up to two items, its key and its value.
+    return items === 0 ? 1 : Math.min(1, (gained * (items >= 1.5 * gained ? items / gained : 1)) / items);
+  }
+  return Math.min(1, gained / Math.max(1, sum(growth.bornBytes)));
+}
+
+/** Steady: the series rose in every interval, the last one included, and none rose by less than a quarter of the mean. */
+function trendOf(growth: GrowthHolder, series: readonly number[], seconds: readonly number[]): Trend {
+  const rates: number[] = [];
+  for (let i = 1; i < series.length; i++) rates.push((series[i] - series[i - 1]) / Math.max(1e-3, seconds[i] - seconds[i - 1]));
+  const mean = sum(rates) / rates.length;
+  if (mean <= 0) return 'stopped';
+  if (rates.length < 2) return 'unclear';
+  const tail = rates.slice(-2);
+  if (tail.every(rate => rate < 0.05 * mean)) return 'stopped';
+  if (!rates.every(rate => rate > 0.2 * mean)) return 'unclear';
+  // Each interval left survivors, not only the latest.
+  return growth.born.every(n => n > 0) ? 'steady' : 'unclear';
+}
+
+const TELLING = new Set(['traceback', 'frame', 'generator', 'coroutine', 'async_generator', 'socket.socket', '_io.TextIOWrapper', '_io.BufferedReader', '_io.FileIO']);
+const PLAIN = new Set(['str', 'int', 'float', 'bytes', 'NoneType', 'bool', 'tuple', 'cell']);
+
+/** Classes of the program before what they are made of; among equals the more numerous first. */
+export function byTelling(types: readonly GrowingType[], stayed: number): GrowingType[] {
+  const score = (t: GrowingType): number => {
+    const count = sum(t.born);
+    let weight = count / Math.max(1, stayed);
+    if (PLAIN.has(t.type)) weight *= 0.01;
+    else if (TELLING.has(t.type)) weight *= 4;
+    else if (t.heapType) weight *= t.layout === 'instance' || t.layout === 'type' ? 8 : 4;
+    else if (t.type === 'dict' || t.type === 'list' || t.type === 'set' || t.type === 'collections.deque') weight *= 0.2;
+    return weight;
+  };
+  return types.filter(t => sum(t.born) >= 2).sort((a, b) => score(b) - score(a));
+}
