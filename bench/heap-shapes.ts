@@ -82,7 +82,8 @@ export class HeapBuilder {
         t = types.length;
         typeIndex.set(spec.type, t);
         types.push({
-          address: 0x1000 + t * 0x100,
+          // The same in every heap, whatever the order of nodes.
+          address: [...spec.type].reduce((sum, c) => (sum * 31 + c.charCodeAt(0)) % 0x7fffffff, 7) * 16,
           name: spec.type,
           layout: spec.layout ?? 'instance',
           node: 0,

@@ -38,6 +38,18 @@ export interface DominatorOptions {
   readonly stepsPerNode?: number;
 }
 
+const trees = new WeakMap<HeapGraph, DominatorTree>();
+
+/** The dominator tree with inferred references, made once a graph. */
+export function dominatorsOf(graph: HeapGraph): DominatorTree {
+  let tree = trees.get(graph);
+  if (tree === undefined) {
+    tree = computeDominators(graph);
+    trees.set(graph, tree);
+  }
+  return tree;
+}
+
 /** The dominator tree of the whole heap. Weak and borrowed edges do not retain. */
 export function computeDominators(
   graph: HeapGraph,

@@ -2,7 +2,11 @@
  * analysis: pure functions from heap graphs to numbers: dominators, retained sizes, paths, growth, cycles.
  * It knows graphs. It must not know what a cause or a fix is, nor how anything is printed.
  */
-export { computeDominators, type DominatorOptions, type DominatorTree } from './dominators.ts';
+export { computeDominators, type DominatorOptions, type DominatorTree, dominatorsOf } from './dominators.ts';
+export { type ContainerGrowth, growthByContainer, growthByType, secondsOf, type TypeGrowth } from './growth.ts';
+export { type GrowthAccountOptions, growthByHolder, type HolderGrowth, type TypeShare } from './growth-account.ts';
+export { type GrowingType, type GrowthHolder, growthHolders } from './growth-holders.ts';
+export { type Ages, agesOf, matchNodes, NOBODY, type Survivors, survivorsOf } from './identity.ts';
 export { growForest, NO_EDGE, type PathForest, pathForest } from './path-forest.ts';
 export {
   elementsOf,
@@ -15,19 +19,6 @@ export {
   pathElements,
 } from './path-text.ts';
 export { disjointPaths, type MergedPath, mergedPaths, type PathOptions, pathTo } from './paths.ts';
-export {
-  biggestDominated,
-  biggestRetained,
-  type DominatorChildren,
-  dominatorChildren,
-  retainedAtLeast,
-  retainedByGroup,
-  retainedByType,
-  retainedExactly,
-  topmost,
-} from './retained.ts';
-export { type GrowingType, type GrowthHolder, growthHolders } from './growth-holders.ts';
-export { birthSnapshots } from './survivors.ts';
 export {
   MEMORY_KINDS,
   type MemoryKind,
@@ -44,3 +35,16 @@ export {
   type ResidencyGrowth,
   residencyGrowth,
 } from './residency-growth.ts';
+export {
+  biggestDominated,
+  biggestRetained,
+  type DominatorChildren,
+  dominatorChildren,
+  retainedAtLeast,
+  retainedByGroup,
+  retainedByType,
+  retainedExactly,
+  topmost,
+} from './retained.ts';
+export { type Slope, slopeOf } from './slope.ts';
+export { birthSnapshots } from './survivors.ts';
