@@ -3,6 +3,7 @@
  * cli: the command line, one file a command. It reads arguments, opens targets, asks the other rooms and prints the answer.
  * It must not decode, compute or judge: what it prints was found out elsewhere.
  */
+import './node-version.ts';
 import { CommanderError } from 'commander';
 import { failureOf } from './failure.ts';
 import { print } from './output.ts';

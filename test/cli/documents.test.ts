@@ -1,0 +1,162 @@
+/** Each JSON document against CLI.md, field by field, on a live process whose heap is known. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { onePythonPerMinor, spawnTarget, type Target } from '../support/pythons.ts';
+import { leakscope } from './command.ts';
+
+const PROGRAM = [
+  'import threading',
+  'class Session:',
+  '    def __init__(self, n):',
+  '        self.n = n',
+  '        self.notes = ["note", str(n) * 3]',
+  'SESSIONS = {n: Session(n) for n in range(500)}',
+  'class Node: pass',
+  'print("ready", flush=True)',
+  'input()',
+].join('\n');
+
+const hex = expect.stringMatching(/^0x[0-9a-f]+$/);
+const number = expect.any(Number);
+const string = expect.any(String);
+
+/** The interpreters most in use and one of the newest layout are enough here: decoding has tests of its own. */
+const wanted = onePythonPerMinor().filter(({ minor }) => ['3.11', '3.13'].includes(minor));
+const interpreters = wanted.length > 0 ? wanted : onePythonPerMinor().slice(0, 1);
+
+describe.each(interpreters)('$version', python => {
+  let target: Target;
+  beforeAll(async () => {
+    target = await spawnTarget(python, { source: PROGRAM });
+  });
+  afterAll(() => target.kill());
+
+  async function documentOf(...args: string[]) {
+    const { stdout, stderr, status } = await leakscope([...args, '--json']);
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    const document = JSON.parse(stdout);
+    expect(document).toMatchObject({
+      schema: 1,
+      target: { pid: target.pid, python: python.version, executable: string, command: expect.any(Array) },
+    });
+    return document;
+  }
+
+  test('types: all of them, sizes and retained sizes', async () => {
+    const document = await documentOf('types', String(target.pid));
+    expect(document).toMatchObject({ objects: number, bytes: number });
+    for (const type of document.types) {
+      expect(type).toEqual({ name: string, count: number, shallow_bytes: number, retained_bytes: number });
+      expect(type.retained_bytes).toBeGreaterThanOrEqual(type.shallow_bytes);
+    }
+    const session = document.types.find((type: { name: string }) => type.name === '__main__.Session');
+    expect(session.count).toBe(500);
+    expect(session.retained_bytes).toBeGreaterThan(session.shallow_bytes + 500 * 64);
+    const sum = (field: string) =>
+      document.types.reduce((total: number, type: Record<string, number>) => total + (type[field] ?? 0), 0);
+    expect(sum('count')).toBe(document.objects);
+    expect(sum('shallow_bytes')).toBe(document.bytes);
+    const few = await documentOf('types', String(target.pid), '--limit', '3', '--by', 'count');
+    expect(few.types).toHaveLength(3);
+    expect(few.type_count).toBe(document.types.length);
+  });
+
+  test('dominators: biggest first, each below the one that dominates it', async () => {
+    const document = await documentOf('dominators', String(target.pid), '--limit', '40');
+    expect(document).toMatchObject({
+      objects: number,
+      edges: number,
+      seconds: { decode: number, dominators: number },
+    });
+    expect(document.top).toHaveLength(40);
+    for (const [at, row] of document.top.entries()) {
+      expect(row).toMatchObject({ address: hex, type: string, expression: string });
+      expect(row.retained_bytes).toBeGreaterThanOrEqual(row.shallow_bytes);
+      if (at > 0) expect(row.retained_bytes).toBeLessThanOrEqual(document.top[at - 1].retained_bytes);
+      if (row.dominator !== null) {
+        expect(document.top[row.dominator].retained_bytes).toBeGreaterThanOrEqual(row.retained_bytes);
+      }
+    }
+    expect(document.top.map((row: { expression: string }) => row.expression)).toContain('SESSIONS');
+  });
+
+  test('who and object: the path to the instances, and the holder with its references', async () => {
+    const document = await documentOf('who', String(target.pid), 'Session');
+    expect(document).toMatchObject({ type: '__main__.Session', count: 500 });
+    const [path] = document.paths;
+    expect(path.share).toBeGreaterThan(0.99);
+    expect(path.nodes).toMatchObject([
+      { label: 'module __main__', type: 'module', address: hex },
+      { label: '.SESSIONS', type: 'dict', address: hex },
+      { label: "['…']", type: '__main__.Session', address: hex },
+    ]);
+    const holder = await documentOf('object', String(target.pid), path.nodes[1].address);
+    expect(holder).toMatchObject({
+      address: path.nodes[1].address,
+      type: 'dict',
+      expression: 'SESSIONS',
+      length: 500,
+      refcount: 1,
+      references_found: 1,
+      referrers: [{ address: hex, type: 'dict', label: "['SESSIONS']" }],
+    });
+    expect(holder.retained_bytes).toBeGreaterThan(holder.shallow_bytes);
+    expect(holder.referents).toHaveLength(1000);
+    expect(holder.referents).toContainEqual({ address: hex, type: '__main__.Session', label: "['…']" });
+
+    const one = await documentOf('who', String(target.pid), path.nodes[2].address);
+    expect(one).toMatchObject({ type: '__main__.Session', count: 1 });
+    expect(one.paths[0].nodes[2].address).toBe(path.nodes[2].address);
+  });
+
+  test('doctor', async () => {
+    const document = JSON.parse((await leakscope(['doctor', String(target.pid), '--json'])).stdout);
+    expect(document).toMatchObject({
+      schema: 1,
+      target: { pid: target.pid, python: string, executable: string },
+      ok: true,
+      summary: string,
+    });
+    for (const check of document.checks) {
+      expect(check).toEqual({ name: string, status: string, detail: string, remedies: expect.any(Array) });
+    }
+    expect(document.captures.map((capture: { via: string }) => capture.via)).toEqual(
+      expect.arrayContaining(['fork', 'freeze', 'core']),
+    );
+  });
+
+  test('a type or an object that is not there', async () => {
+    const pid = String(target.pid);
+    const type = await leakscope(['who', pid, 'Sesion']);
+    expect(type.stderr).toContain('there is no type Sesion in this heap');
+    expect(type.status).toBe(2);
+    const alike = await leakscope(['who', pid, 'session']);
+    expect(alike.stderr).toContain('Did you mean __main__.Session');
+    const object = await leakscope(['object', pid, '0x10']);
+    expect(object.stderr).toContain('there is no object at 0x10');
+    expect(object.status).toBe(2);
+  });
+
+  test('text is for people: no JSON, no colours in a pipe', async () => {
+    const { stdout } = await leakscope(['types', String(target.pid), '--limit', '5']);
+    expect(stdout).toMatch(/^[\d,]+ objects of \d+ types, [\d.]+ [KM]iB\n/);
+    expect(stdout).not.toContain('\x1b');
+  });
+});
+
+test('a process of another user: not permitted, and how to be', async () => {
+  // As root, leakscope itself becomes nobody; as anybody else, process 1 is another user's.
+  const isRoot = process.getuid?.() === 0;
+  const target = await spawnTarget(interpreters[0]!, { source: 'print("ready", flush=True)\ninput()' });
+  try {
+    const pid = String(isRoot ? target.pid : 1);
+    const options = isRoot ? { uid: 65_534, cwd: '/', env: { HOME: '/nonexistent', XDG_STATE_HOME: undefined } } : {};
+    const { status, stdout, stderr } = await leakscope(['types', pid], options);
+    expect(stderr).toMatch(/^leakscope: .*(belongs to|another user|root)/);
+    expect(stderr).toMatch(/sudo|CAP_SYS_PTRACE|docker|root/);
+    expect(stdout).toBe('');
+    expect(status).toBe(3);
+  } finally {
+    target.kill();
+  }
+});
