@@ -3,3 +3,5 @@
  * It must not know how anything is printed or how memory is read.
  */
 export type { Category, Evidence, MemoryKind, Site, SourceExcerpt, Suspect, SuspectType, Verdict } from './verdict.ts';
+export { VERSION } from './version.ts';
+export { watchTarget, type WatchTargetOptions } from './watch-target.ts';

@@ -1,0 +1,208 @@
+/** Writing the verdict down: the words, the numbers and the order of CLI.md's document. */
+import { memoryParts } from './memory-parts.ts';
+import type { Observation } from './observation.ts';
+import type { ProjectFiles } from './project-files.ts';
+import type { Category, Site, Suspect, Verdict } from './verdict.ts';
+import { VERSION } from './version.ts';
+import type { Judged } from './watch-target.ts';
+
+export interface Findings {
+  readonly observation: Observation;
+  /** All candidates that were looked at. */
+  readonly judged: readonly Judged[];
+  /** Those that leak, the biggest first. */
+  readonly leaks: readonly Judged[];
+  readonly stops: number;
+  readonly cwd: string;
+  readonly files: ProjectFiles;
+}
+
+const MOST_SUSPECTS = 5;
+
+export function makeVerdict(findings: Findings): Verdict {
+  const { observation, leaks, judged } = findings;
+  const { origin } = observation.latest.graph;
+  const memory = memoryParts(observation);
+  const suspects = leaks.slice(0, MOST_SUSPECTS).map((leak, i) => suspectOf(leak, i + 1, observation));
+  const growing = memory.growth_bytes_per_second;
+  let verdict: Verdict['verdict'] = 'no-leak';
+  let summary: string;
+  const unsettled = judged.filter(j => j.standing === 'growing' || (j.standing === 'unclear' && j.candidate.bytesPerSecond > 200));
+  const bounded = judged.filter(j => j.standing === 'bounded' || j.standing === 'collectable');
+  const seconds = observation.elapsedSeconds;
+  if (suspects.length > 0) {
+    verdict = 'leak';
+    summary = leakSummary(suspects[0]);
+  } else if (observation.snapshots < 4) {
+    verdict = 'inconclusive';
+    summary = `${seconds.toFixed(0)} s and ${observation.snapshots} snapshots are too few to tell a leak from a warm-up`;
+  } else if (unsettled.length > 0) {
+    verdict = 'inconclusive';
+    const [first] = unsettled;
+    summary = `${first.candidate.expression || first.candidate.types[0]?.type} still grows, but not steadily enough to call it a leak after ${seconds.toFixed(0)} s`;
+  } else if (growing > RSS_NOISE && memory.unexplainedShare > 0.5 && memory.steady) {
+    verdict = 'inconclusive';
+    summary = `resident memory grows by ${(growing / 1024).toFixed(0)} KiB/s, and the growth is not in Python objects`;
+  } else if (bounded.length > 0) {
+    summary = boundedSummary(bounded[0]);
+  } else {
+    const stopped = judged.find(j => j.standing === 'stopped');
+    summary = stopped === undefined ? `nothing grew steadily in ${seconds.toFixed(0)} s` : `${stopped.candidate.expression || 'what grew'} has stopped growing; nothing else grew steadily in ${seconds.toFixed(0)} s`;
+  }
+  return {
+    schema: 1,
+    leakscope: VERSION,
+    target: { pid: observation.pid, python: origin.python, executable: origin.executable, command: [...origin.command] },
+    observation: {
+      seconds: round(seconds, 1),
+      snapshots: observation.snapshots,
+      via: observation.usedVia,
+      pauses_ms: observation.pausesMs.map(ms => round(ms, 1)),
+      stops: findings.stops,
+      bytes_allocated_in_target: 0,
+    },
+    verdict,
+    summary,
+    memory: {
+      resident: memory.resident,
+      parts: memory.parts,
+      growth_bytes_per_second: Math.round(growing),
+      growth_parts: memory.growth_parts,
+    },
+    suspects,
+  };
+}
+
+/** Resident memory that rises by less than this is noise, bytes per second. */
+const RSS_NOISE = 4096;
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
+
+function suspectOf(leak: Judged, rank: number, observation: Observation): Suspect {
+  const { candidate, cause, place } = leak;
+  const { graph } = observation.latest;
+  const { growth } = candidate;
+  const elapsed = observation.latest.seconds - observation.moments[0].seconds;
+  const net = candidate.objectsPerSecond / Math.max(1e-9, sum(growth.born) / elapsed);
+  const counts = new Map<number, number>();
+  for (let n = 0; n < graph.nodeCount; n++) counts.set(graph.columns.type[n], (counts.get(graph.columns.type[n]) ?? 0) + 1);
+  const countOf = (address: number, name: string) => {
+    let total = 0;
+    graph.columns.types.forEach((t, i) => {
+      if (t.address === address && t.name === name) total += counts.get(i) ?? 0;
+    });
+    return total;
+  };
+  const entriesNode = growth.kind === 'object' && growth.slot === undefined ? growth.node : growth.sample;
+  const holderNode = growth.kind === 'object' ? entriesNode : -1;
+  return {
+    rank,
+    category: cause.category,
+    confidence: confidenceOf(leak, observation),
+    fingerprint: candidate.fingerprint,
+    types: candidate.types.slice(0, 6).map(t => ({
+      name: t.type,
+      count: countOf(t.address, t.type),
+      count_per_second: round((sum(t.born) / elapsed) * Math.min(1, net), 3),
+      bytes_per_second: round((t.bytes / elapsed) * Math.min(1, net), 1),
+    })),
+    retained_bytes: Math.round(growth.retained[growth.retained.length - 1]),
+    holder:
+      growth.kind === 'object'
+        ? {
+            expression: candidate.expression,
+            type: graph.typeName(holderNode),
+            address: `0x${(graph.columns.address[holderNode] ?? 0).toString(16)}`,
+            entries: graph.columns.length[holderNode] ?? 0,
+          }
+        : null,
+    path: [...candidate.path],
+    store_sites: storesOf(leak, place.name !== undefined),
+    creation_sites: dedupe(leak.creations),
+    explanation: explanationOf(leak),
+    fix: cause.fix,
+  };
+}
+
+function sum(values: readonly number[]): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
+
+/** Lines that were seen at work; then those that only the source tells of, where the container's own inserts cannot be seen or are C's. */
+function storesOf(leak: Judged, named: boolean): Site[] {
+  const seen = dedupe(leak.stores);
+  const fromSource = leak.cause.staticStores.filter(s => !seen.some(t => t.file === s.file && t.line === s.line));
+  void named;
+  return [...seen, ...dedupe(fromSource).slice(0, 4)];
+}
+
+function dedupe(sites: readonly Site[]): Site[] {
+  const byLine = new Map<string, Site>();
+  for (const site of sites) {
+    const key = `${site.file}:${site.line}`;
+    const known = byLine.get(key);
+    byLine.set(key, known === undefined ? site : { ...known, hits: known.hits + site.hits });
+  }
+  return [...byLine.values()];
+}
+
+function explanationOf(leak: Judged): string {
+  const parts = [...leak.cause.reasons.slice(0, 3)];
+  if (leak.inserted > 0) {
+    const total = leak.inserted + leak.removed;
+    parts.push(leak.removed === 0 ? `all ${total} watched changes were insertions` : `of ${total} watched changes ${leak.inserted} were insertions and ${leak.removed} removals`);
+  }
+  const text = parts.map(part => part.charAt(0).toUpperCase() + part.slice(1)).join('. ');
+  return text.endsWith('.') ? text : `${text}.`;
+}
+
+/** How sure: steady growth, seen lines, and a source that agrees each add to it. */
+function confidenceOf(leak: Judged, observation: Observation): number {
+  let doubt = leak.standing === 'leaking' ? 0.25 : 0.45;
+  doubt *= Math.max(0.4, 1 - 0.12 * Math.max(0, observation.snapshots - 3));
+  if (leak.stores.length > 0) doubt *= 0.4;
+  if (leak.inserted > 0 && leak.removed === 0) doubt *= 0.7;
+  if (leak.creations.length > 0) doubt *= 0.7;
+  doubt *= 1 - 0.5 * leak.cause.agreement;
+  return round(1 - doubt, 2);
+}
+
+const NOUN: Record<Category, string> = {
+  'unreleased-reference': 'a reference that is not released on every path',
+  'global-container': 'a container that only grows',
+  'unbounded-cache': 'a cache without a bound',
+  'circular-reference': 'reference cycles that are never collected',
+  'finalizer-cycle': 'objects that finalizers or gc debugging keep alive',
+  closure: 'a closure that keeps what it has seen',
+  'event-listener': 'listeners that are never unregistered',
+  'long-lived-object': 'a long-lived object that accumulates',
+  'thread-local': 'thread storage that is not cleared',
+  'exception-traceback': 'exceptions kept with their frames',
+  'generator-or-coroutine': 'generators that are never finished',
+  'class-or-code-growth': 'classes or code made again and again',
+  'lru-cache-method': 'an lru_cache on a method',
+  'weakref-misuse': 'a weak container that holds strongly',
+  'c-extension-refcount': 'a reference that an extension never drops',
+  'native-malloc': 'native memory that is never freed',
+  fragmentation: 'fragmented memory',
+  'file-or-socket-handle': 'files or sockets that are never closed',
+};
+
+function leakSummary(suspect: Suspect): string {
+  const type = suspect.types[0];
+  const where = suspect.holder === null ? '' : `, held by ${suspect.holder.expression}`;
+  const rate = type === undefined ? '' : ` (${type.count_per_second.toFixed(1)} ${type.name} objects/s)`;
+  return `${NOUN[suspect.category]}${where}${rate}`;
+}
+
+function boundedSummary(j: Judged): string {
+  const name = j.candidate.expression || j.candidate.types[0]?.type || 'what grows';
+  if (j.standing === 'collectable') return 'what grows is garbage in cycles, which the collector frees from time to time';
+  const length = j.candidate.series[j.candidate.series.length - 1];
+  if (j.bound !== undefined) return `${name} grows, but is bounded: ${length} of at most ${j.bound} entries`;
+  return `${name} grows, but is bounded: ${j.cause.reasons[0] ?? 'the program limits it'}`;
+}

@@ -1,0 +1,337 @@
+/**
+ * The main job: watch a process until it is clear whether it leaks, and say what, who holds it, and which line.
+ *
+ * Snapshots at growing intervals show what grows. What grows is put to its holder and judged with the source; as soon
+ * as a growth is steady and nothing bounds it, watchpoints catch the lines that feed it. What is bounded, or waits for
+ * the collector, is watched until it stops or the time is over.
+ */
+import { readlinkSync } from 'node:fs';
+import { growthHolders } from '../analysis/index.ts';
+import { attributeWord, itemBound, itemWord, LabelKind, labelKind, labelPayload, NodeFlag, sizeWord } from '../cpython/index.ts';
+import { type ElfModule, ExitCode, LeakscopeError, LiveReader } from '../process/index.ts';
+import { type Candidate, candidatesOf } from './candidate.ts';
+import { type Cause, causeOf } from './cause.ts';
+import { type Moment, Observation } from './observation.ts';
+import { type Place, placeOf } from './place.ts';
+import { filesOf, ProjectFiles } from './project-files.ts';
+import { observeSites, observeTracked, sitesOf, type WatchRequest } from './sites.ts';
+import type { Site, Verdict } from './verdict.ts';
+import { makeVerdict } from './make-verdict.ts';
+
+export interface WatchTargetOptions {
+  /** Watch at most this long, ms. */
+  readonly forMs: number;
+  readonly via?: 'auto' | 'fork' | 'freeze';
+  /** Called with a few words whenever something else begins. */
+  readonly onProgress?: (text: string) => void;
+  /** Ends the watching early: the verdict is what is known so far. */
+  readonly signal?: AbortSignal;
+}
+
+/** How a candidate stands. */
+export type Standing =
+  /** Grows steadily and nothing bounds it. */
+  | 'leaking'
+  /** Grows steadily; whether something will bound it is not known yet. */
+  | 'growing'
+  /** Grows, but has a bound. */
+  | 'bounded'
+  /** Garbage that the next collection frees. */
+  | 'collectable'
+  | 'stopped'
+  | 'unclear';
+
+export interface Judged {
+  readonly candidate: Candidate;
+  readonly place: Place;
+  readonly cause: Cause;
+  readonly standing: Standing;
+  /** The most items it can hold, where that is known. */
+  readonly bound: number | undefined;
+  stores: Site[];
+  creations: Site[];
+  /** Watched insertions and removals at the holder. */
+  inserted: number;
+  removed: number;
+}
+
+const FIRST_INTERVAL_MS = 1000;
+const LONGEST_INTERVAL_MS = 8000;
+/** Snapshots before anything is called a leak: three intervals in which it grew. */
+const ENOUGH_SNAPSHOTS = 4;
+/** Seconds of steady growth after which a growth that the source says nothing of is called a leak. */
+const LONG_ENOUGH_S = 25;
+const WATCH_MS = 5000;
+const ENOUGH_HITS = 20;
+/** Candidates that are looked at closely. */
+const CLOSE_LOOKS = 4;
+
+/**
+ * Watches the process `pid` to a verdict. Throws a LeakscopeError: not permitted, not a Python that can be read, or
+ * ended before there was an answer (exit code 5).
+ */
+export async function watchTarget(pid: number, options: WatchTargetOptions): Promise<Verdict> {
+  const progress = options.onProgress ?? (() => {});
+  const observation = new Observation(pid, options.via ?? 'auto');
+  const began = performance.now();
+  const spent = () => performance.now() - began;
+  // Keep time for the watchpoints and for writing it all up.
+  const deadline = options.forMs - Math.min(WATCH_MS + 1000, options.forMs * 0.2);
+  let cwd = '/';
+  try {
+    cwd = readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    // gone or not permitted: `take` says it better
+  }
+  const files = await ProjectFiles.open(pid, true, cwd);
+  let judged: Judged[] = [];
+  let interval = FIRST_INTERVAL_MS;
+  const causes = new Map<string, { cause: Cause; at: number }>();
+  progress('first snapshot');
+  attempt(pid, observation, () => observation.take());
+  for (;;) {
+    const left = deadline - spent();
+    if (left <= 0 || options.signal?.aborted) break;
+    progress(waitingFor(observation, judged, interval));
+    await sleep(Math.min(left, Math.max(interval, observation.lastCostMs * 1.5)), options.signal);
+    if (options.signal?.aborted) break;
+    attempt(pid, observation, () => observation.take());
+    if (observation.moments.length < 3) continue;
+    judged = judge(observation, files, causes, cwd);
+    if (observation.snapshots >= ENOUGH_SNAPSHOTS && judged.some(j => isLeak(j, observation, options.forMs))) break;
+    if (observation.snapshots >= 5) interval = Math.min(LONGEST_INTERVAL_MS, interval * 1.3);
+  }
+  if (observation.moments.length >= 3) judged = judge(observation, files, causes, cwd);
+  const leaks = judged.filter(j => isLeak(j, observation, options.forMs));
+  let stops = 0;
+  if (leaks.length > 0 && !options.signal?.aborted) {
+    progress(`watching what stores into ${leaks[0].candidate.expression || leaks[0].candidate.types[0]?.type}`);
+    stops = await findSites(pid, observation, leaks, judged, files, cwd);
+  }
+  return makeVerdict({ observation, judged, leaks, stops, cwd, files });
+}
+
+/** Runs a step that needs the target; when the target has ended, says so with the exit code for it. */
+function attempt<T>(pid: number, observation: Observation, step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    if (observation.snapshots === 0 || !(error instanceof LeakscopeError)) throw error;
+    let alive = true;
+    try {
+      process.kill(pid, 0);
+    } catch {
+      alive = false;
+    }
+    if (alive && error.exitCode !== ExitCode.usage && error.exitCode !== ExitCode.targetEnded) throw error;
+    throw new LeakscopeError(
+      `the process ${pid} ended before there was an answer, after ${observation.elapsedSeconds.toFixed(0)} s and ${observation.snapshots} snapshots`,
+      ExitCode.targetEnded,
+      'start it under `leakscope run -- …` to watch it from its beginning, or give a longer-lived process',
+    );
+  }
+}
+
+function waitingFor(observation: Observation, judged: readonly Judged[], intervalMs: number): string {
+  const top = judged.find(j => j.standing !== 'stopped' && j.standing !== 'unclear');
+  const next = `next snapshot in ${(intervalMs / 1000).toFixed(0)} s`;
+  if (top === undefined) return `${observation.snapshots} snapshots, nothing grows steadily yet; ${next}`;
+  const what = top.candidate.expression || top.candidate.types[0]?.type;
+  return `${observation.snapshots} snapshots, ${what} is ${top.standing}; ${next}`;
+}
+
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(done, ms);
+    function done() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    }
+    signal?.addEventListener('abort', done);
+  });
+}
+
+// ---- judging ----
+
+function judge(observation: Observation, files: ProjectFiles, causes: Map<string, { cause: Cause; at: number }>, cwd: string): Judged[] {
+  const { moments } = observation;
+  const last = observation.latest;
+  const holders = growthHolders(
+    moments.map(m => m.graph),
+    moments.map(m => m.tree),
+  );
+  const candidates = candidatesOf(last.graph, holders, moments.map(m => m.seconds)).slice(0, CLOSE_LOOKS * 2);
+  const sources = files.all(filesOf(last.graph));
+  const handlesGrow = growsSteadily(observation.readings.map(r => r.files));
+  const reader = new LiveReader(observation.pid);
+  const judged: Judged[] = [];
+  for (const candidate of candidates) {
+    if (judged.length >= CLOSE_LOOKS) break;
+    if (candidate.trend === 'stopped' && judged.length > 0 && candidate.bytesPerSecond <= 0) continue;
+    const place = placeOf(last.graph, candidate);
+    const uncollectable = candidate.growth.kind === 'garbage' && isUncollectable(last, moments);
+    const known = causes.get(candidate.fingerprint);
+    const cause =
+      known !== undefined && known.cause.category !== 'circular-reference'
+        ? known.cause
+        : causeOf({ candidate, place, collector: last.collector, sites: [], files: sources, root: cwd, uncollectable, handlesGrow });
+    causes.set(candidate.fingerprint, { cause, at: observation.snapshots });
+    const bound =
+      observation.runtime !== undefined && candidate.growth.kind === 'object' && candidate.growth.slot === undefined
+        ? itemBound(reader, observation.runtime, last.graph.columns, candidate.growth.node)
+        : undefined;
+    const standing = standingOf(candidate, cause, bound, last, uncollectable);
+    judged.push({ candidate, place, cause, standing, bound, stores: [], creations: [], inserted: 0, removed: 0 });
+  }
+  return judged;
+}
+
+function standingOf(candidate: Candidate, cause: Cause, bound: number | undefined, moment: Moment, uncollectable: boolean): Standing {
+  if (candidate.trend === 'stopped') return 'stopped';
+  if (candidate.growth.kind === 'garbage' && moment.collector.enabled && !uncollectable) return 'collectable';
+  if (candidate.growth.node === 0 && candidate.growth.kind === 'object') return candidate.trend === 'steady' ? 'growing' : 'unclear';
+  if (bound !== undefined) return 'bounded';
+  if (candidate.trend !== 'steady') return 'unclear';
+  if (cause.source === 'bounded') return 'bounded';
+  return cause.source === 'unbounded' ? 'leaking' : 'growing';
+}
+
+function isLeak(j: Judged, observation: Observation, forMs: number): boolean {
+  if (j.standing === 'leaking') return true;
+  return j.standing === 'growing' && observation.latest.seconds >= Math.min(LONG_ENOUGH_S, (forMs / 1000) * 0.55);
+}
+
+/** Rises in every step and by more than a few. */
+export function growsSteadily(values: readonly number[]): boolean {
+  if (values.length < 4 || values[values.length - 1] - values[0] < 4) return false;
+  let rises = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[i - 1]) rises++;
+  return rises >= (values.length - 1) * 0.75;
+}
+
+/**
+ * Is there garbage that a collection cannot free? It must have been garbage in a snapshot before a collection of the
+ * oldest generation and still be there; short of that, an untracked object of an extension type that refers to tracked
+ * garbage hides its cycle from the collector; and frozen objects are never looked at.
+ */
+function isUncollectable(last: Moment, moments: readonly Moment[]): boolean {
+  const { columns } = last.graph;
+  const garbage = last.tree.order.subarray(last.tree.aliveCount);
+  const first = moments[0].seconds === last.seconds ? undefined : moments[0];
+  let hidden = 0;
+  let frozen = 0;
+  for (const node of garbage) {
+    if (node >= columns.nodeCount) continue;
+    const flags = columns.flags[node];
+    if ((flags & NodeFlag.tracked) !== 0) {
+      if ((flags & NodeFlag.generationMask) >> NodeFlag.generationShift === 3) frozen++;
+      continue;
+    }
+    const layout = columns.types[columns.type[node]].layout;
+    if (/^(tuple|dict|str|int|float|bytes|bool|NoneType|complex|bytearray|instance|code|frozenset|list)$/.test(layout)) continue;
+    for (let e = columns.edgeStart[node]; e < columns.edgeStart[node + 1]; e++) {
+      const kind = labelKind(columns.edgeLabel[e]);
+      if (kind !== LabelKind.weak && kind !== LabelKind.borrowed && (columns.flags[columns.edgeTarget[e]] & NodeFlag.tracked) !== 0) {
+        hidden++;
+        break;
+      }
+    }
+  }
+  void first;
+  return hidden > 20 || frozen > 50;
+}
+
+// ---- the lines ----
+
+async function findSites(pid: number, observation: Observation, leaks: Judged[], judged: Judged[], files: ProjectFiles, cwd: string): Promise<number> {
+  const runtime = observation.runtime;
+  if (runtime === undefined) return 0;
+  const last = observation.latest;
+  const { graph } = last;
+  const requests: WatchRequest[] = [];
+  const reader = new LiveReader(pid);
+  const wanted = leaks.slice(0, 2);
+  for (const leak of wanted) {
+    const suspect = judged.indexOf(leak);
+    const store = storeWord(reader, observation, leak);
+    if (store !== undefined) requests.push({ ...store, suspect } as WatchRequest);
+    for (const type of leak.candidate.types.filter(t => t.heapType && t.address !== 0).slice(0, wanted.length === 1 ? 3 : 1)) {
+      requests.push({ kind: 'class', suspect, address: type.address });
+    }
+  }
+  const loop = (runtime.module as ElfModule).elf?.()?.symbol('_PyEval_EvalFrameDefault');
+  const start = runtime.module.symbol('_PyEval_EvalFrameDefault');
+  let stops = 0;
+  if (requests.length > 0) {
+    const seen = await observeSites(pid, runtime, requests.slice(0, 4), {
+      maxMs: WATCH_MS,
+      enough: ENOUGH_HITS,
+      evaluationLoop: loop !== undefined && start !== undefined && loop.size > 0 ? { start, end: start + loop.size } : undefined,
+    });
+    stops += seen.stops;
+    for (const { request, added, removed } of seen.observed) {
+      const leak = judged[request.suspect];
+      if (request.kind === 'class') leak.creations.push(...sitesOf(added, 'watchpoint'));
+      else {
+        leak.stores.push(...sitesOf(added, 'watchpoint'));
+        leak.inserted += added.length;
+        leak.removed += removed.length;
+      }
+    }
+  }
+  for (const leak of wanted) {
+    if (leak.creations.length > 0) continue;
+    const types = new Set(leak.candidate.types.filter(t => t.address !== 0 && isTracked(t.layout)).slice(0, 3).map(t => t.address));
+    if (types.size === 0) continue;
+    const seen = await observeTracked(pid, runtime, types, { maxMs: 1500, enough: ENOUGH_HITS, maxHits: 3000 });
+    stops += seen.stops;
+    leak.creations.push(...sitesOf(seen.stacks, 'watchpoint'));
+  }
+  // With the lines known, the source can say more.
+  const also = leaks.flatMap(l => [...l.stores, ...l.creations].map(s => s.file));
+  const sources = files.all(filesOf(graph), also);
+  for (const leak of leaks) {
+    const index = judged.indexOf(leak);
+    const uncollectable = leak.candidate.growth.kind === 'garbage' && isUncollectable(last, observation.moments);
+    const cause = causeOf({
+      candidate: leak.candidate,
+      place: leak.place,
+      collector: last.collector,
+      sites: [...leak.stores, ...leak.creations],
+      files: sources,
+      root: cwd,
+      uncollectable,
+      handlesGrow: growsSteadily(observation.readings.map(r => r.files)),
+    });
+    const better: Judged = { ...leak, cause };
+    judged[index] = better;
+    leaks[leaks.indexOf(leak)] = better;
+  }
+  return stops;
+}
+
+/** The word that is written when the suspect gains something. */
+function storeWord(reader: LiveReader, observation: Observation, leak: Judged): { kind: 'size' | 'slot'; address: number; length: 4 | 8 } | undefined {
+  const runtime = observation.runtime!;
+  const { columns } = observation.latest.graph;
+  const { growth } = leak.candidate;
+  if (growth.kind !== 'object') return undefined;
+  if (growth.slot === undefined) {
+    const word = sizeWord(runtime, columns, growth.node);
+    return word === undefined ? undefined : { kind: 'size', ...word };
+  }
+  const kind = labelKind(growth.slot);
+  const name = columns.strings[labelPayload(growth.slot)];
+  const layout = columns.types[columns.type[growth.node]].layout;
+  const address = columns.address[growth.node];
+  const word =
+    layout === 'dict' && kind === LabelKind.key ? itemWord(reader, runtime, address, name)
+    : kind === LabelKind.attribute ? attributeWord(reader, runtime, address, name)
+    : undefined;
+  return word === undefined ? undefined : { kind: 'slot', ...word };
+}
+
+function isTracked(layout: string): boolean {
+  return !/^(str|int|float|bytes|bool|NoneType|complex|bytearray)$/.test(layout);
+}
