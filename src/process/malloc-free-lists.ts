@@ -29,14 +29,19 @@ export interface ThreadCache {
   readonly lists: number;
 }
 
+/** A chunk may be 16 bytes longer than was asked for, when what was left over was too little for a chunk. */
+function formOf(chunkBytes: number) {
+  return CACHE_FORMS.find(form => chunkBytes === form.chunkBytes || chunkBytes === form.chunkBytes + 16);
+}
+
 /** Are these the bytes of a chunk that could be a thread's cache? */
 export function isCacheSize(chunkBytes: number): boolean {
-  return CACHE_FORMS.some(form => form.chunkBytes === chunkBytes);
+  return formOf(chunkBytes) !== undefined;
 }
 
 /** Reads the block at `address`, of a chunk of that many bytes, as a thread's cache; undefined when it is something else. */
 export function asThreadCache(memory: Memory, address: number, chunkBytes: number): ThreadCache | undefined {
-  const form = CACHE_FORMS.find(f => f.chunkBytes === chunkBytes);
+  const form = formOf(chunkBytes);
   if (form === undefined) return undefined;
   const heads = address + form.lists * form.countBytes;
   let filled = 0;

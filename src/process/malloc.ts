@@ -23,6 +23,8 @@ const PAGE = 4096;
 /** Low bits of a chunk's size. */
 const PREVIOUS_IN_USE = 1;
 const MIN_CHUNK = 32;
+/** How far into its mapping an aligned block is sought when nothing at the beginning tells. */
+const FURTHEST_ALIGNMENT = 64 * 1024;
 /** From a chunk to its block. */
 const HEADER = 16;
 
@@ -31,10 +33,12 @@ export interface MallocBlocks {
   readonly count: number;
   /** Per block: the address that malloc returned. */
   readonly address: Float64Array;
-  /** Per block: the bytes it takes in the heap, its header included. The program can use 8 fewer, 16 if it is mapped alone. */
+  /** Per block: the bytes it takes in the heap, its header included. The program can use 8 fewer (`usableBytes`). */
   readonly bytes: Float64Array;
   /** Per block: index into `arenas`, or MMAPPED. */
   readonly arena: Uint16Array;
+  /** Of a block with a mapping of its own, how many of its bytes the program cannot use: 16, 24 from glibc 2.43 on. */
+  readonly mappedOverhead: number;
 }
 
 /** In place of an arena's index: the block is a mapping of its own. */
@@ -94,7 +98,13 @@ export function walkMalloc(memory: Memory, mappings: readonly Mapping[], options
       mmapped: { blocks: 0, bytes: 0 },
       statedMmapped: undefined,
       threadCaches: [],
-      blocks: { count: 0, address: new Float64Array(0), bytes: new Float64Array(0), arena: new Uint16Array(0) },
+      blocks: {
+        count: 0,
+        address: new Float64Array(0),
+        bytes: new Float64Array(0),
+        arena: new Uint16Array(0),
+        mappedOverhead: 16,
+      },
       notes: ['no glibc heap was found in the target'],
     };
   }
@@ -121,7 +131,7 @@ export function blockContaining(blocks: MallocBlocks, address: number): number {
 
 /** Bytes of a block that the program can use (`malloc_usable_size`). */
 export function usableBytes(blocks: MallocBlocks, index: number): number {
-  return blocks.bytes[index]! - (blocks.arena[index] === MMAPPED ? 16 : 8);
+  return blocks.bytes[index]! - (blocks.arena[index] === MMAPPED ? blocks.mappedOverhead : 8);
 }
 
 interface Tally {
@@ -142,6 +152,7 @@ class HeapWalk {
   private readonly notes: string[] = [];
   private readonly caches: ThreadCache[] = [];
   private count = 0;
+  private mappedOverhead = 16;
   private address = new Float64Array(4096);
   private bytes = new Float64Array(4096);
   private arena = new Uint16Array(4096);
@@ -165,7 +176,9 @@ class HeapWalk {
     }
     // Chunks of mapped blocks are walked as regions of one chunk; then everything ascends.
     const mapped = this.mappedBlocks([...exclude, ...regions, ...this.threadHeapRanges()]);
-    const all = [...regions, ...mapped.map(m => ({ ...m, arena: MMAPPED }))].sort((a, b) => a.start - b.start);
+    const all = [...regions, ...mapped.map(m => ({ start: m.chunk, end: m.end, arena: MMAPPED }))].sort(
+      (a, b) => a.start - b.start,
+    );
     for (const region of all) {
       if (region.arena === MMAPPED) this.addBlock(region.start + HEADER, region.end - region.start, MMAPPED);
       else this.walkRegion(region);
@@ -184,6 +197,7 @@ class HeapWalk {
         address: this.address.slice(0, this.count),
         bytes: this.bytes.slice(0, this.count),
         arena: this.arena.slice(0, this.count),
+        mappedOverhead: this.mappedOverhead,
       },
       notes: this.notes,
     };
@@ -359,11 +373,10 @@ class HeapWalk {
     );
   }
 
-  /** Blocks that are mappings of their own: page-aligned, no chunk before, and a size of whole pages with only the mmap bit. */
-  private mappedBlocks(exclude: readonly MemoryRange[]): MemoryRange[] {
-    const { memory } = this;
+  /** Blocks that are mappings of their own, several of which the kernel may show as one mapping. */
+  private mappedBlocks(exclude: readonly MemoryRange[]): MappedBlock[] {
     const taken = [...exclude].sort((a, b) => a.start - b.start);
-    const found: MemoryRange[] = [];
+    const found: MappedBlock[] = [];
     let next = 0;
     for (const m of this.mappings) {
       if (!m.writable || !m.private || (m.path !== '' && !m.path.startsWith('[anon'))) continue;
@@ -375,19 +388,54 @@ class HeapWalk {
           at = alignUp(skip.end, PAGE);
           continue;
         }
-        const word = memory.word(at + 8);
-        const bytes = word - 2;
-        // memalign leaves some bytes unused before the chunk, and says in prev_size how many: those are part of it.
-        if (word % 16 === 2 && bytes % PAGE === 0 && bytes > 0 && at + bytes <= m.end && memory.word(at) === 0) {
-          found.push({ start: at, end: at + bytes });
-          at += bytes;
-        } else {
+        const block = this.mappedBlockAt(at, Math.min(m.end, skip?.start ?? m.end));
+        if (block === undefined) {
           at += PAGE;
+        } else {
+          found.push(block);
+          at = block.end;
         }
       }
     }
     return found;
   }
+
+  /**
+   * The mapped block that begins at a page. Its size has only the mmap bit; before 2.43 it is all bytes up to the end of
+   * the mapping, since then 16 fewer. When it was allocated with an alignment, the chunk stands further behind the
+   * mapping's beginning, prev_size says how far, and a header from before that may be left at the beginning.
+   */
+  private mappedBlockAt(page: number, limit: number): MappedBlock | undefined {
+    const plain = this.mappedChunk(page, page, limit);
+    const end = plain?.end ?? limit;
+    for (let chunk = page + 16; chunk < page + PAGE; chunk += 16) {
+      const moved = this.mappedChunk(chunk, page, end);
+      if (moved !== undefined && (plain === undefined || moved.end === plain.end)) return moved;
+    }
+    // Aligned to a page or more; without a header at the beginning to say how far to look, not beyond the usual.
+    const furthest = plain?.end ?? Math.min(limit, page + FURTHEST_ALIGNMENT);
+    for (let chunk = page + 2 * PAGE - HEADER; chunk < furthest; chunk += PAGE) {
+      const moved = this.mappedChunk(chunk, page, end);
+      if (moved !== undefined && (plain === undefined || moved.end === plain.end)) return moved;
+    }
+    return plain;
+  }
+
+  private mappedChunk(chunk: number, start: number, limit: number): MappedBlock | undefined {
+    if (this.memory.word(chunk) !== chunk - start) return undefined;
+    const word = this.memory.word(chunk + 8);
+    if (word % 16 !== 2) return undefined;
+    const size = word - 2;
+    const whole = (chunk + size) % PAGE === 0;
+    const end = chunk + size + (whole ? 0 : HEADER);
+    if (end % PAGE !== 0 || end > limit || size < MIN_CHUNK) return undefined;
+    if (!whole) this.mappedOverhead = 24;
+    return { start, chunk, end };
+  }
+}
+
+interface MappedBlock extends MemoryRange {
+  readonly chunk: number;
 }
 
 /** The mapping that holds an address, with those next to it that could be the same heap. */
