@@ -1,14 +1,7 @@
 /** How the account of resident memory changes over N reports, and how much of it is holes: fragmentation. */
 import type { AllocatorFacts } from '../cpython/index.ts';
 import { MEMORY_KINDS, type MemoryKind, type MemoryReport, sizeText } from './residency.ts';
-
-/** A slope by least squares. */
-export interface Slope {
-  /** Per second. */
-  readonly perSecond: number;
-  /** Standard error of it, per second; 0 for two points, where nothing is left over to judge by. */
-  readonly standardError: number;
-}
+import { type Slope, slopeOf } from './slope.ts';
 
 export interface ResidencyGrowth {
   /** From the first report to the last. */
@@ -25,46 +18,26 @@ export function residencyGrowth(reports: readonly MemoryReport[]): ResidencyGrow
   const seconds = reports.map(r => (r.atMs - (reports[0]?.atMs ?? 0)) / 1000);
   return {
     seconds: seconds.at(-1) ?? 0,
-    resident: slope(
+    resident: slopeOf(
       seconds,
       reports.map(r => r.resident),
     ),
     parts: MEMORY_KINDS.map((kind, i) => ({
       kind,
-      ...slope(
+      ...slopeOf(
         seconds,
         reports.map(r => r.parts[i]!.bytes),
       ),
     })),
-    nativeBytes: slope(
+    nativeBytes: slopeOf(
       seconds,
       reports.map(r => r.malloc.nativeBytes),
     ),
-    nativeBlocks: slope(
+    nativeBlocks: slopeOf(
       seconds,
       reports.map(r => r.malloc.nativeBlocks),
     ),
   };
-}
-
-/** The line through points (x, y) that fits best: its slope and the standard error of the slope. */
-export function slope(x: readonly number[], y: readonly number[]): Slope {
-  const n = x.length;
-  if (n < 2) return { perSecond: 0, standardError: 0 };
-  const meanX = x.reduce((a, b) => a + b, 0) / n;
-  const meanY = y.reduce((a, b) => a + b, 0) / n;
-  let xx = 0;
-  let xy = 0;
-  let yy = 0;
-  for (let i = 0; i < n; i++) {
-    xx += (x[i]! - meanX) ** 2;
-    xy += (x[i]! - meanX) * (y[i]! - meanY);
-    yy += (y[i]! - meanY) ** 2;
-  }
-  if (xx === 0) return { perSecond: 0, standardError: 0 };
-  const perSecond = xy / xx;
-  const left = Math.max(0, yy - perSecond * xy);
-  return { perSecond, standardError: n > 2 ? Math.sqrt(left / (n - 2) / xx) : 0 };
 }
 
 export interface Fragmentation {

@@ -154,3 +154,21 @@ export function markFreeBlocks(memory: Memory, layout: Layout, pool: number, blo
   }
   return count;
 }
+
+/** Is the pymalloc block around `address` in use? `address` must lie in an arena; false for headers and for free blocks. */
+export function poolBlockInUse(memory: Memory, layout: Layout, address: number): boolean {
+  const p = layout.pymalloc;
+  const pool = Math.floor(address / p.poolSize) * p.poolSize;
+  if (!isPool(memory, layout, pool)) return false;
+  const blockSize = (memory.uint32(pool + p.sizeIndex) + 1) * 16;
+  const index = Math.floor((address - pool - p.headerSize) / blockSize);
+  if (index < 0 || pool + p.headerSize + index * blockSize >= pool + memory.uint32(pool + p.nextOffset)) return false;
+  const start = pool + p.headerSize + index * blockSize;
+  const limit = p.poolSize / 16;
+  let free = memory.word(pool + p.freeBlock);
+  for (let steps = 0; free !== 0 && steps <= limit; steps++) {
+    if (free === start) return false;
+    free = memory.word(free);
+  }
+  return true;
+}
