@@ -3,9 +3,10 @@
  * Nothing is believed before the pointers agree with each other.
  */
 import { ExitCode, LeakscopeError, type LoadedModule, type Reader } from '../process/index.ts';
-import { readDebugOffsets, reconcile } from './debug-offsets.ts';
+import { readDebugOffsets } from './debug-offsets.ts';
 import { forEachItem, lookUp, tableShape } from './dict-table.ts';
 import type { Layout } from './layout.ts';
+import { fitLayout } from './layout-fit.ts';
 import { readInt, readText } from './text.ts';
 import { layoutFor, supportedVersions } from './versions/index.ts';
 
@@ -88,19 +89,18 @@ function readRuntime(reader: Reader, module: LoadedModule, address: number): Run
     }
   }
 
+  // A layout that explains everything first; failing that one that explains enough, and what it does not is said.
   let failure = '';
-  for (const table of candidates) {
-    let layout = table;
-    if (offsets !== undefined) {
-      const result = reconcile(table, offsets);
-      layout = result.layout;
-      for (const line of result.disagreements) notes.push(line);
-    }
+  const fits = candidates.map(table => fitLayout(reader, table, address, offsets));
+  for (const { layout, variant, disagreements, failures } of fits.sort((a, b) => a.failures.length - b.failures.length)) {
+    failure ||= failures[0] ?? '';
     const found = readInterpreters(reader, layout, address);
     if (typeof found === 'string') {
       failure ||= found;
       continue;
     }
+    if (variant !== '') notes.push(`this is a ${variant} of CPython ${layout.version}`);
+    notes.push(...disagreements, ...failures.map(text => `the layout of CPython ${layout.version} does not fit everywhere: ${text}`));
     return { address, layout, module, notes, ...found, version: found.version ?? stated?.join('.') ?? layout.version };
   }
   if (candidates.length === 0) throw unsupported(minor === undefined ? 'of an unknown version' : `3.${minor}`);
@@ -215,7 +215,7 @@ export function attributeStorage(reader: Reader, layout: Layout, object: number)
   }
   const word = reader.word(object - 24);
   if (m.form === '3.11') return { dict: word, values: word === 0 ? reader.word(object - 32) : 0 };
-  if (m.form === '3.12') return word % 2 === 1 ? { dict: 0, values: word - 1 } : { dict: word, values: 0 };
+  if (m.form === '3.12') return word % 2 === 1 ? { dict: 0, values: word + 1 } : { dict: word, values: 0 };
   const inline = object + reader.word(type + layout.type.basicSize);
   const valid = (flags & m.inlineFlag) !== 0 && reader.uint8(inline + m.values.valid) !== 0;
   return { dict: word, values: word === 0 && valid ? inline : 0 };
