@@ -2,7 +2,7 @@
  * Where in memory it shows that a container grew or that an object of a class was made: the words to set a hardware
  * watchpoint on.
  */
-import type { Reader } from '../process/index.ts';
+import type { ProcessImage, Reader } from '../process/index.ts';
 import type { HeapColumns, NodeIndex } from './columns.ts';
 import { tableShape } from './dict-table.ts';
 import { attributeStorage, type Runtime } from './interpreter.ts';
@@ -96,4 +96,12 @@ export function itemBound(reader: Reader, runtime: Runtime, columns: HeapColumns
   if (columns.types[columns.type[node]].layout !== 'collections.deque') return undefined;
   const maxlen = reader.signed(columns.address[node] + runtime.layout.deque.maxLength);
   return maxlen >= 0 ? maxlen : undefined;
+}
+
+/** Was the garbage collector running at the moment of this image? Its lists are then in pieces; another moment is better. */
+export function isCollecting(image: ProcessImage, runtime: Runtime): boolean {
+  const g = runtime.layout.gc;
+  const bytes = new Uint8Array(4);
+  const states = g.stateIn === 'runtime' ? [runtime.address] : runtime.interpreters.map(i => i.address);
+  return states.some(state => image.read(state + g.state + g.collecting, bytes) === 4 && bytes.some(byte => byte !== 0));
 }

@@ -17,8 +17,8 @@ export {
   type TypeIndex,
   type TypeInfo,
 } from './columns.ts';
-export { type AllocatorFacts, type CollectorFacts, type Decoded, type DecodeOptions, decode, isCollecting } from './decode.ts';
+export { type AllocatorFacts, type CollectorFacts, type Decoded, type DecodeOptions, decode } from './decode.ts';
 export { findRuntime, type Interpreter, type Runtime, type ThreadState } from './interpreter.ts';
-export { attributeWord, itemBound, itemWord, refcountWord, sizeWord, type WatchedWord, youngestTail } from './growing.ts';
+export { attributeWord, isCollecting, itemBound, itemWord, refcountWord, sizeWord, type WatchedWord, youngestTail } from './growing.ts';
 export { type StackLine, StackReader } from './stack.ts';
 export { poolBlockInUse } from './pools.ts';
