@@ -42,7 +42,7 @@ export function findBounds(aliases: Aliases, operations: readonly Operation[]): 
   const add = (kind: Bound['kind'], node: SyntaxNode, text = oneLine(textOf(node))): void => {
     found.push({ kind, file: fileOf(project, node).file, line: node.line, text });
   };
-  const stores = operations.filter(o => o.act === 'store' && !o.nested);
+  const stores = operations.filter(o => o.act === 'store' && !o.nested && o.how !== 'setattr');
   for (const o of operations) {
     if (o.act === 'create' && o.value !== null) {
       const limit = constructorBound(project, o.value);
@@ -53,7 +53,12 @@ export function findBounds(aliases: Aliases, operations: readonly Operation[]): 
       const path = made.kind === 'call' ? importedPath(project, child(made, 'function') ?? made) : null;
       if (path !== null && /^weakref\.Weak(Key|Value)?(Dictionary|Set)$/.test(path)) add('weak', o.node, path);
     }
-    if (o.act !== 'remove' || o.nested || neverCalled(project, o.node)) continue;
+    if (
+      o.act !== 'remove' ||
+      o.nested ||
+      (neverCalled(project, o.node) && !stores.every(s => neverCalled(project, s.node)))
+    )
+      continue;
     const conditions = conditionsOf(aliases, o.node);
     if (conditions.some(c => c.kind === 'size' && boundsSize(aliases, c.text, c.negated)))
       add('size-check', o.node, conditions.find(c => c.kind === 'size')!.text);
@@ -113,7 +118,9 @@ export function isSmallKey(project: Project, key: SyntaxNode, depth = 0): boolea
   const n = bare(key);
   switch (n.kind) {
     case 'string':
-      return descendants(n, 'interpolation').length === 0;
+      return descendants(n, 'interpolation').every(
+        x => parts(x)[0] !== undefined && isSmallKey(project, parts(x)[0]!, depth + 1),
+      );
     case 'integer':
     case 'true':
     case 'false':
@@ -121,7 +128,8 @@ export function isSmallKey(project: Project, key: SyntaxNode, depth = 0): boolea
       return true;
     case 'binary_operator':
       // `"text %s" % x` is formatting, not a remainder.
-      if (textOf(child(n, 'operator') ?? n) === '%') return bare(child(n, 'left') ?? n).kind !== 'string';
+      if (textOf(child(n, 'operator') ?? n) === '%')
+        return bare(child(n, 'left') ?? n).kind !== 'string' || isSmallKey(project, child(n, 'right') ?? n, depth + 1);
       return parts(n).every(p => isSmallKey(project, p, depth + 1));
     case 'unary_operator':
     case 'tuple':
@@ -139,6 +147,19 @@ export function isSmallKey(project: Project, key: SyntaxNode, depth = 0): boolea
       if (depth > 2) return false;
       const scope = functionScope(project, n);
       const bindings = scope.bindings.get(textOf(n)) ?? [];
+      if (bindings.length === 1 && bindings[0]!.kind === 'for_statement') {
+        // Walking a range, a constant or another container: no more keys than that has.
+        const right = child(bindings[0]!, 'right');
+        return (
+          right !== null &&
+          !/\b(count|read|recv|iter_|stream|cycle|accept|queue|select)/.test(textOf(right)) &&
+          descendants(right, 'call').every(c =>
+            /^(range|list|sorted|enumerate|zip|reversed)$|\.(items|keys|values)$/.test(
+              textOf(child(c, 'function') ?? c),
+            ),
+          )
+        );
+      }
       if (bindings.length !== 1 || bindings[0]!.kind !== 'assignment') {
         const position = scope.parameters.findIndex(p => p.name === textOf(n));
         if (position < 0 || depth > 1) return false;

@@ -6,6 +6,7 @@
 import { type Aliases, findAliases, isContainer } from './aliases.ts';
 import { type Bound, findBounds, sweeps } from './bounds.ts';
 import { type Condition, conditionsOf, mayRaise, neverCalled, oneLine, triesAround } from './conditions.ts';
+import { makesContainer } from './containers.ts';
 import type { SourceFile } from './file.ts';
 import { findOperations, type Operation } from './operations.ts';
 import {
@@ -15,13 +16,14 @@ import {
   functionName,
   functionScope,
   globalPlace,
+  methodClass,
   openProject,
   type Place,
   type Project,
   typeOf,
   variablePlace,
 } from './project.ts';
-import { descendants, parts, type SyntaxNode, sameText, statementOf, textOf } from './syntax.ts';
+import { bare, descendants, enclosing, parts, type SyntaxNode, sameText, statementOf, textOf } from './syntax.ts';
 
 /** How the diagnosis names a holder: a module global, an attribute of a class's instances, or a variable of a function. */
 export interface HolderName {
@@ -59,6 +61,7 @@ export interface RemovalSite extends UseSite {
     | 'flag'
     | 'age'
     | 'nested-only'
+    | 'owner-only'
   )[];
   readonly sentence: string;
 }
@@ -109,7 +112,7 @@ export function containerDetail(files: readonly SourceFile[], holder: HolderName
 export function describePlace(project: Project, place: Place, holder: HolderName): UseDetail {
   const aliases = findAliases(project, place);
   const operations = findOperations(aliases);
-  const label = labelOf(holder);
+  const label = labelOf(holder, place);
   const site = (o: Operation): UseSite => ({
     file: fileOf(project, o.node).file,
     line: lineOf(o.node),
@@ -133,7 +136,7 @@ export function describePlace(project: Project, place: Place, holder: HolderName
     label,
     found: operations.length > 0,
     creations: of('create').map(site),
-    stores: stores.map(site),
+    stores: (stores.length > 0 ? stores : of('create').filter(o => keepsSomething(project, o))).map(site),
     removals: removalSites,
     reads: of('read').map(site),
     bounds,
@@ -214,7 +217,8 @@ function variableHolder(project: Project, functionPath: string, variable: string
   return `unknown ${functionPath}.${variable}`;
 }
 
-export function labelOf(holder: HolderName): string {
+export function labelOf(holder: HolderName, place = ''): string {
+  if (place.startsWith('external ')) return place.slice('external '.length);
   if (holder.attribute !== undefined)
     return `${holder.viaGlobal ?? holder.className?.split('.').at(-1) ?? holder.name ?? ''}.${holder.attribute}`;
   if (holder.variable !== undefined) return holder.variable;
@@ -223,6 +227,16 @@ export function labelOf(holder: HolderName): string {
 
 function lineOf(node: SyntaxNode): number {
   return node.line;
+}
+
+/** An attribute that is given an object from elsewhere (`self.root = elem`): the holder is a single reference. */
+function keepsSomething(project: Project, o: Operation): boolean {
+  return (
+    o.value !== null &&
+    functionScope(project, o.node).kind === 'function' &&
+    bare(o.value).kind !== 'none' &&
+    !makesContainer(project, o.value)
+  );
 }
 
 /** Removals that only make room for the store of the same key in the same function (`X[k] = X.pop(k, 0) + 1`). */
@@ -235,7 +249,8 @@ function touches(operations: readonly Operation[]): Set<Operation> {
         store.act === 'store' &&
         store.key !== null &&
         sameText(store.key, removal.key) &&
-        statementOf(store.node) === statementOf(removal.node)
+        statementOf(store.node) === statementOf(removal.node) &&
+        enclosing(removal.node, 'lambda') === null
       )
         found.add(removal);
   }
@@ -257,7 +272,13 @@ function describeRemoval(
   const info = fileOf(project, o.node).functions.find(f => f.line === scope.node.line);
   const swept = sweeps(aliases, o.node);
   let sentence = `entries are removed in ${where}`;
-  if (neverCalled(project, o.node)) {
+  // Where the stores look just as uncalled, the files are only part of a program.
+  const uncalled =
+    neverCalled(project, o.node) &&
+    operations.some(
+      x => x.act === 'store' && !neverCalled(project, x.node) && functionScope(project, x.node).kind === 'function',
+    );
+  if (uncalled) {
     limits.push('never-called');
     sentence = `entries are removed only in ${where}, which nothing in the program calls`;
   } else if (o.nested && !operations.some(x => x.act === 'remove' && !x.nested)) {
@@ -277,16 +298,44 @@ function describeRemoval(
     sentence = `entries are removed in ${where}, but not when an exception is raised before that line (no finally)`;
   } else {
     const flag = conditions.find(c => c.kind === 'flag');
+    const owner = o.key === null || swept ? null : ownKey(aliases, o, operations);
+    if (owner !== null) {
+      limits.push('owner-only');
+      sentence = `entries are removed in ${where}, and only by the ${owner.type} that has that ${owner.attribute}: once it is gone nobody removes them`;
+    }
     if (pathMissed) limits.push('other-path');
-    if (flag !== undefined) {
+    if (owner === null && flag !== undefined) {
       limits.push('flag');
       sentence = `entries are removed in ${where}, only ${flag.negated ? 'unless' : 'when'} ${flag.text}`;
-    } else if (conditions.some(c => c.kind === 'age')) {
+    } else if (owner === null && conditions.some(c => c.kind === 'age')) {
       limits.push('age');
       sentence = `entries are removed in ${where} when ${conditions.find(c => c.kind === 'age')!.text}`;
     } else if (conditions.some(c => c.kind === 'callback')) sentence = `entries are removed by a callback in ${where}`;
   }
   return { ...site, conditions, limits, sentence };
+}
+
+/** `X.pop(self.number)` in a class other than the one that stores: only that very object can empty its entry. */
+function ownKey(
+  aliases: Aliases,
+  o: Operation,
+  operations: readonly Operation[],
+): { type: string; attribute: string } | null {
+  const { project } = aliases;
+  const key = o.key === null ? null : bare(o.key);
+  if (key?.kind !== 'attribute') return null;
+  const [object, attribute] = parts(key);
+  const method = methodClass(functionScope(project, o.node));
+  if (
+    method === null ||
+    object === undefined ||
+    attribute === undefined ||
+    textOf(object) !== method.method.parameters[0]?.name
+  )
+    return null;
+  const stores = operations.filter(s => s.act === 'store');
+  if (stores.some(s => methodClass(functionScope(project, s.node))?.owner === method.owner)) return null;
+  return { type: method.owner.name, attribute: textOf(attribute) };
 }
 
 /** A key that comes in as a parameter is looked up, judged by its age, and removed: nobody removes keys not asked for again. */
@@ -371,7 +420,9 @@ function missedPaths(
   );
   if (keyed.length === 0) return [];
   const removing = new Set(removals.map(r => functionScope(project, r.node)));
-  const storing = new Set(operations.filter(o => o.act === 'store').map(o => functionScope(project, o.node)));
+  const storing = new Set(
+    operations.filter(o => o.act === 'store' && !o.nested).map(o => functionScope(project, o.node)),
+  );
   const found: { file: string; line: number; function: string }[] = [];
   for (const o of operations) {
     if (o.act !== 'read' || (o.how !== 'get' && o.how !== 'item')) continue;
@@ -395,7 +446,7 @@ function lookedUp(aliases: Aliases, store: Operation, operations: readonly Opera
   if (store.key === null) return false;
   const { project } = aliases;
   const scope = functionScope(project, store.node);
-  if (store.how === 'setdefault') return true;
+  if (store.how === 'setdefault') return store.value !== null && !makesContainer(project, store.value);
   const direct = operations.some(
     r =>
       r.act === 'read' &&

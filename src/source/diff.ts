@@ -1,6 +1,6 @@
 /** Edits of a file as a unified diff that `patch -p1` and `git apply` take, from edits of its text. */
 import type { SourceFile } from './file.ts';
-import { descendants, parsePython } from './syntax.ts';
+import { parsePython } from './syntax.ts';
 
 /** Replaces text[start, end) (UTF-16 offsets) by `text`. */
 export interface Edit {
@@ -53,7 +53,7 @@ export function patchOf(file: SourceFile, edits: readonly Edit[], root?: string)
 }
 
 function hasErrors(text: string): boolean {
-  return descendants(parsePython(text), 'ERROR').length > 0;
+  return parsePython(text).tree.broken;
 }
 
 /** A file's path inside a patch: relative to the root, without a leading slash. */
@@ -85,7 +85,8 @@ export function unifiedDiff(path: string, before: string, after: string): string
     const oldStart = script.slice(0, from).filter(l => l.sign !== '+').length + (oldCount > 0 ? 1 : 0);
     const newStart = script.slice(0, from).filter(l => l.sign !== '-').length + (newCount > 0 ? 1 : 0);
     out.push(`@@ -${oldStart},${oldCount} +${newStart},${newCount} @@\n`);
-    for (const l of hunk) out.push(l.text.endsWith('\n') ? `${l.sign}${l.text}` : `${l.sign}${l.text}\n\\ No newline at end of file\n`);
+    for (const l of hunk)
+      out.push(l.text.endsWith('\n') ? `${l.sign}${l.text}` : `${l.sign}${l.text}\n\\ No newline at end of file\n`);
     i = to + 1;
   }
   return `--- a/${path}\n+++ b/${path}\n${out.join('')}`;
@@ -106,7 +107,8 @@ function align(a: readonly string[], b: readonly string[]): Line[] {
   const y = b.slice(head, b.length - tail);
   const lengths: Int32Array[] = Array.from({ length: x.length + 1 }, () => new Int32Array(y.length + 1));
   for (let i = x.length - 1; i >= 0; i--)
-    for (let j = y.length - 1; j >= 0; j--) lengths[i]![j] = x[i] === y[j] ? lengths[i + 1]![j + 1]! + 1 : Math.max(lengths[i + 1]![j]!, lengths[i]![j + 1]!);
+    for (let j = y.length - 1; j >= 0; j--)
+      lengths[i]![j] = x[i] === y[j] ? lengths[i + 1]![j + 1]! + 1 : Math.max(lengths[i + 1]![j]!, lengths[i]![j + 1]!);
   const script: Line[] = a.slice(0, head).map(text => ({ sign: ' ', text }));
   let i = 0;
   let j = 0;
@@ -115,7 +117,8 @@ function align(a: readonly string[], b: readonly string[]): Line[] {
       script.push({ sign: ' ', text: x[i]! });
       i++;
       j++;
-    } else if (i < x.length && (j >= y.length || lengths[i + 1]![j]! >= lengths[i]![j + 1]!)) script.push({ sign: '-', text: x[i++]! });
+    } else if (i < x.length && (j >= y.length || lengths[i + 1]![j]! >= lengths[i]![j + 1]!))
+      script.push({ sign: '-', text: x[i++]! });
     else script.push({ sign: '+', text: y[j++]! });
   }
   return [...script, ...a.slice(a.length - tail).map((text): Line => ({ sign: ' ', text }))];

@@ -89,7 +89,7 @@ export function openSource(file: string, text: string): SourceFile {
     imports: descendants(root, 'import_statement', 'import_from_statement').flatMap(importsIn),
     moduleNames: [...module.bindings.keys()],
     attributes,
-    broken: descendants(root, 'ERROR').length > 0,
+    broken: root.tree.broken,
   };
 }
 

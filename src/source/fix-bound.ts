@@ -1,9 +1,9 @@
 /** The edit that bounds a container where it is filled. */
 import type { UseDetail } from './container-use.ts';
 import { indentOf, indentUnit, insertLines, patchOf } from './diff.ts';
-import { fileOf, functionScope, importedPath, type Project } from './project.ts';
 import type { Fix } from './patterns/match.ts';
-import { bare, child, parts, statementOf, type SyntaxNode, textOf } from './syntax.ts';
+import { fileOf, functionScope, importedPath, type Project } from './project.ts';
+import { bare, child, parts, type SyntaxNode, statementOf, textOf } from './syntax.ts';
 
 /** How many entries the proposed bounds keep. */
 export const proposedBound = '10_000';
@@ -11,9 +11,15 @@ export const proposedBound = '10_000';
 /** Drops the oldest entries after the insert that fills the container; a deque gets a maxlen instead. */
 export function boundAfterInsert(project: Project, detail: UseDetail, root?: string, atLine?: number | null): Fix {
   const { use, operations } = detail;
-  const stores = operations.filter(o => o.act === 'store' && !o.nested && o.how !== 'accumulate' && o.how !== 'wrap' && o.how !== 'setattr');
-  const store = stores.find(o => atLine != null && Math.abs(o.node.line - atLine) <= 1) ?? stores.find(o => functionScope(project, o.node).kind === 'function') ?? stores[0];
-  if (store === undefined) return { summary: `remove entries from ${use.label} when they are no longer needed`, patch: null };
+  const stores = operations.filter(
+    o => o.act === 'store' && !o.nested && o.how !== 'accumulate' && o.how !== 'wrap' && o.how !== 'setattr',
+  );
+  const store =
+    stores.find(o => atLine != null && Math.abs(o.node.line - atLine) <= 1) ??
+    stores.find(o => functionScope(project, o.node).kind === 'function') ??
+    stores[0];
+  if (store === undefined)
+    return { summary: `remove entries from ${use.label} when they are no longer needed`, patch: null };
   const file = fileOf(project, store.node);
   const expression = containerText(store.node);
   const where = `${use.stores.find(s => s.line === store.node.line)?.function ?? ''}() at line ${store.node.line}`;
@@ -27,8 +33,14 @@ export function boundAfterInsert(project: Project, detail: UseDetail, root?: str
     const home = fileOf(project, made);
     if (list !== null) {
       const given = parts(list);
-      const text = given.length === 0 ? `([], maxlen=${proposedBound})` : `(${given.map(textOf).join(', ')}, maxlen=${proposedBound})`;
-      return { summary: `give the deque ${use.label} a maxlen where it is made, at line ${made.line}`, patch: patchOf(home, [{ start: list.start, end: list.end, text }], root) };
+      const text =
+        given.length === 0
+          ? `([], maxlen=${proposedBound})`
+          : `(${given.map(textOf).join(', ')}, maxlen=${proposedBound})`;
+      return {
+        summary: `give the deque ${use.label} a maxlen where it is made, at line ${made.line}`,
+        patch: patchOf(home, [{ start: list.start, end: list.end, text }], root),
+      };
     }
   }
   const kind = made === null ? guessKind(store.how) : kindOf(made, path);
@@ -37,23 +49,48 @@ export function boundAfterInsert(project: Project, detail: UseDetail, root?: str
   // After the whole statement; a statement on one line with its `if` or with others has no place of its own.
   const statement = statementOf(store.node);
   const block = statement.parent;
-  if (statement.kind === 'if_statement' || block === null || functionScope(project, store.node).kind === 'module') return { summary, patch: null };
+  if (statement.kind === 'if_statement' || block === null || functionScope(project, store.node).kind === 'module')
+    return { summary, patch: null };
   const startsLine = file.lines[statement.line - 1]!.slice(0, statement.column).trim() === '';
-  if (!startsLine || ['return_statement', 'raise_statement'].includes(statement.kind)) return beforeReturn(file, statement, trim, summary, root);
+  if (!startsLine || ['return_statement', 'raise_statement'].includes(statement.kind))
+    return beforeReturn(file, statement, trim, summary, root);
   const indent = indentOf(file, statement.line);
   const constant = constantName(use.label, file.text);
   const lines = trim.map(l => `${indent}${l.replaceAll('LIMIT', constant).replaceAll('    ', indentUnit(file))}`);
-  const patch = patchOf(file, [insertLines(file, definitionLine(file.root), [`${constant} = ${proposedBound}`, '']), insertLines(file, endLine(statement) + 1, lines)], root);
+  const patch = patchOf(
+    file,
+    [
+      insertLines(file, definitionLine(file.root), [`${constant} = ${proposedBound}`, '']),
+      insertLines(file, endLine(statement) + 1, lines),
+    ],
+    root,
+  );
   return { summary, patch };
 }
 
-function beforeReturn(file: ReturnType<typeof fileOf>, statement: SyntaxNode, trim: string[], summary: string, root?: string): Fix {
+function beforeReturn(
+  file: ReturnType<typeof fileOf>,
+  statement: SyntaxNode,
+  trim: string[],
+  summary: string,
+  root?: string,
+): Fix {
   const startsLine = file.lines[statement.line - 1]!.slice(0, statement.column).trim() === '';
   if (!startsLine) return { summary, patch: null };
   const indent = indentOf(file, statement.line);
   const constant = constantName('', file.text);
   const lines = trim.map(l => `${indent}${l.replaceAll('LIMIT', constant).replaceAll('    ', indentUnit(file))}`);
-  return { summary, patch: patchOf(file, [insertLines(file, definitionLine(file.root), [`${constant} = ${proposedBound}`, '']), insertLines(file, statement.line, lines)], root) };
+  return {
+    summary,
+    patch: patchOf(
+      file,
+      [
+        insertLines(file, definitionLine(file.root), [`${constant} = ${proposedBound}`, '']),
+        insertLines(file, statement.line, lines),
+      ],
+      root,
+    ),
+  };
 }
 
 function trimming(kind: string, expression: string): string[] | null {
@@ -101,7 +138,11 @@ export function containerText(store: SyntaxNode): string | null {
 
 /** A constant's name after the container's, not yet used in the file. */
 function constantName(label: string, text: string): string {
-  const stem = (label.split('.').at(-1) ?? '').replace(/^_+/, '').replace(/([a-z])([A-Z])/g, '$1_$2').replace(/\W/g, '_').toUpperCase();
+  const stem = (label.split('.').at(-1) ?? '')
+    .replace(/^_+/, '')
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .replace(/\W/g, '_')
+    .toUpperCase();
   let name = `MAX_${stem === '' ? 'ENTRIES' : stem}`;
   while (new RegExp(`\\b${name}\\b`).test(text)) name += '_KEPT';
   return name;
@@ -113,7 +154,13 @@ export function definitionLine(root: SyntaxNode): number {
   const statements = parts(root);
   for (const s of statements) {
     const text = s.kind === 'expression_statement' && parts(s)[0]?.kind === 'string';
-    if (s.kind === 'import_statement' || s.kind === 'import_from_statement' || s.kind === 'future_import_statement' || text) line = endLine(s) + 1;
+    if (
+      s.kind === 'import_statement' ||
+      s.kind === 'import_from_statement' ||
+      s.kind === 'future_import_statement' ||
+      text
+    )
+      line = endLine(s) + 1;
     else break;
   }
   const next = statements.find(s => s.line >= line);

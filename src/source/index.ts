@@ -5,6 +5,7 @@
  */
 
 export type { Bound } from './bounds.ts';
+export { type CategoryHint, categoryHints, type HeapFacts } from './category.ts';
 export type { Condition } from './conditions.ts';
 export { type ContainerUse, containerUse, type HolderName, type RemovalSite, type UseSite } from './container-use.ts';
 export {
@@ -18,7 +19,9 @@ export {
   readSource,
   type SourceFile,
 } from './file.ts';
-export { prepareSource } from './syntax.ts';
-export { type Category, type Fix, type PatternMatch, type Rule } from './patterns/match.ts';
-export { findPatterns, rules } from './patterns/index.ts';
 export { type FixContext, proposeFix } from './fix.ts';
+export { holderFromExpression } from './holder-name.ts';
+export { findPatterns, rules } from './patterns/index.ts';
+export type { Category, Fix, PatternMatch, Rule } from './patterns/match.ts';
+export { type SiteGuess, type StaticSite, storeSiteGuess } from './store-sites.ts';
+export { prepareSource } from './syntax.ts';

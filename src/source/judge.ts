@@ -1,14 +1,19 @@
 /** What kind of container one is, judged by its names and by how it is used. */
-import { makesContainer } from './candidates.ts';
+
 import type { ContainerUse, UseDetail } from './container-use.ts';
-import { importedPath, lastName, methodClass, type Project, scopeAt, functionScope, typeOf } from './project.ts';
+import { makesContainer } from './containers.ts';
+import { functionScope, importedPath, lastName, methodClass, type Project, scopeAt, typeOf } from './project.ts';
 import { bare, child, descendants, parts, type SyntaxNode, textOf } from './syntax.ts';
 
-const cacheName = /(cache|memo|lru|ttl|lookup|interned|precomputed|computed|resolved|rendered|compiled|parsed|fetched|loaded|results?_by|by_key|_slots|tiles|thumbs?|thumbnails?|templates?)/i;
+const cacheName =
+  /(cache|memo|lru|ttl|lookup|interned|precomputed|computed|resolved|rendered|compiled|parsed|fetched|loaded|results?_by|by_key|_slots|tiles|thumbs?|thumbnails?|templates?)/i;
 const cacheClass = /(cache|memo|lru|ttl|store(?!s)|once|idempot|dedup)/i;
-const listenerName = /(listener|receiver|handler|subscri|observer|callback|hook|watcher|slots?$|on_[a-z]+|signal|sinks?|delegates?|consumers?)/i;
-const registering = /^(connect|register|subscribe|observe|attach|listen|watch|on|bind|hook|add_\w*(listener|handler|observer|callback|receiver|subscriber|hook|watcher|sink|filter)\w*|on_\w+|when_\w+|once|addEventListener|addHandler|follow)$/i;
-const pendingName = /(pending|inflight|in_flight|awaiting|waiting|outstanding|open|active|running|unacked|requests|jobs|tasks|leases|reservations|checked_out|in_use|locks|holds|borrowed)/i;
+const listenerName =
+  /(listener|receiver|handler|subscri|observer|callback|hook|watcher|slots?$|on_[a-z]+|signal|sinks?|delegates?|consumers?)/i;
+const registering =
+  /^(connect|register|subscribe|observe|attach|listen|watch|on|bind|hook|add_\w*(listener|handler|observer|callback|receiver|subscriber|hook|watcher|sink|filter)\w*|on_\w+|when_\w+|once|addEventListener|addHandler|follow)$/i;
+const pendingName =
+  /(pending|inflight|in_flight|awaiting|waiting|outstanding|open|active|running|unacked|requests|jobs|tasks|leases|reservations|checked_out|in_use|locks|holds|borrowed)/i;
 
 export interface Judgement {
   readonly cacheLike: number;
@@ -39,7 +44,8 @@ export function judge(project: Project, detail: UseDetail): Judgement {
       reasons.push('entries are looked up before they are stored');
     }
   }
-  if (detail.operations.some(o => o.act === 'store' && o.value !== null && computed(project, o.value))) cacheLike += 0.4;
+  if (detail.operations.some(o => o.act === 'store' && o.value !== null && computed(project, o.value)))
+    cacheLike += 0.4;
   if (hasHitCounters(detail)) cacheLike += 0.7;
   if (listenerName.test(name)) listenerLike += 0.9;
   if (use.entriesCalled) {
@@ -58,7 +64,8 @@ export function judge(project: Project, detail: UseDetail): Judgement {
     pendingLike += 1;
     reasons.push(`removed in one place but not in ${use.missedIn[0]!.function}()`);
   }
-  if (use.removals.some(r => r.limits.includes('only-on-success') || r.limits.includes('only-on-error'))) pendingLike += 0.8;
+  if (use.removals.some(r => r.limits.includes('only-on-success') || r.limits.includes('only-on-error')))
+    pendingLike += 0.8;
   return { cacheLike, listenerLike, pendingLike, reasons };
 }
 
@@ -67,7 +74,14 @@ function computed(project: Project, value: SyntaxNode): boolean {
   const n = bare(value);
   if (n.kind !== 'call') return false;
   const name = lastName(child(n, 'function') ?? n);
-  return name !== null && !project.classes.has(name) && !makesContainer(project, n) && /^(f|fn|func|function|method|load\w*|fetch\w*|compute\w*|make\w*|build\w*|render\w*|parse\w*|resolve\w*|read\w*|get\w*|create\w*|compile\w*|factory|loader|producer|_\w+)$/i.test(name);
+  return (
+    name !== null &&
+    !project.classes.has(name) &&
+    !makesContainer(project, n) &&
+    /^(f|fn|func|function|method|load\w*|fetch\w*|compute\w*|make\w*|build\w*|render\w*|parse\w*|resolve\w*|read\w*|get\w*|create\w*|compile\w*|factory|loader|producer|_\w+)$/i.test(
+      name,
+    )
+  );
 }
 
 function hasHitCounters(detail: UseDetail): boolean {
@@ -93,12 +107,24 @@ export function callable(project: Project, value: SyntaxNode): boolean {
   }
   if (n.kind !== 'identifier') return false;
   const name = textOf(n);
-  if (/^(func|fn|callback|cb|handler|listener|receiver|observer|subscriber|hook|slot|on_\w+|action|consumer|\w+_(callback|handler|listener|hook|cb))$/.test(name)) return true;
-  return scopeAt(project, n).bindings.get(name)?.some(b => b.kind === 'function_definition') ?? false;
+  if (
+    /^(func|fn|callback|cb|handler|listener|receiver|observer|subscriber|hook|slot|on_\w+|action|consumer|\w+_(callback|handler|listener|hook|cb))$/.test(
+      name,
+    )
+  )
+    return true;
+  return (
+    scopeAt(project, n)
+      .bindings.get(name)
+      ?.some(b => b.kind === 'function_definition') ?? false
+  );
 }
 
 /** Whether a call makes a generator, async generator, coroutine or task. */
-export function makesGenerator(project: Project, value: SyntaxNode): 'generator' | 'async generator' | 'coroutine' | 'task' | null {
+export function makesGenerator(
+  project: Project,
+  value: SyntaxNode,
+): 'generator' | 'async generator' | 'coroutine' | 'task' | null {
   const n = bare(value);
   if (n.kind === 'generator_expression') return 'generator';
   if (n.kind !== 'call' || value.kind === 'await') return null;
@@ -131,4 +157,34 @@ export function growsForEver(use: ContainerUse): boolean {
   if (use.bounded) return false;
   const storesLater = use.stores.some(s => s.function !== '<module>');
   return storesLater && use.removals.every(r => r.limits.includes('never-called') || r.limits.includes('nested-only'));
+}
+
+/** Whether a value is a class made at run time: in a metaclass, by type(), or the `cls` of `__init_subclass__`. */
+export function isClass(project: Project, value: SyntaxNode): boolean {
+  const n = bare(value);
+  const makes = (call: SyntaxNode): boolean => {
+    const callee = textOf(child(call, 'function') ?? call);
+    return /(^|\.)__new__$/.test(callee)
+      ? inMetaclass(project, call)
+      : (callee === 'type' && parts(child(call, 'arguments') ?? call).length === 3) ||
+          /(make_dataclass|namedtuple|new_class|create_model)$/.test(callee);
+  };
+  if (n.kind === 'call') return makes(n);
+  if (n.kind !== 'identifier') return false;
+  const scope = functionScope(project, n);
+  if (scope.name === '__init_subclass__' && scope.parameters[0]?.name === textOf(n)) return true;
+  if (scope.parameters[0]?.name === textOf(n) && inMetaclass(project, n)) return true;
+  return (scope.bindings.get(textOf(n)) ?? []).some(
+    b =>
+      b.kind === 'class_definition' ||
+      (b.kind === 'assignment' && child(b, 'right')?.kind === 'call' && makes(child(b, 'right')!)),
+  );
+}
+
+function inMetaclass(project: Project, node: SyntaxNode): boolean {
+  const owner = methodClass(functionScope(project, node))?.owner.name;
+  return (
+    owner !== undefined &&
+    (project.classes.get(owner) ?? []).some(c => c.bases.some(b => b === 'type' || /Meta$/.test(b)))
+  );
 }

@@ -92,7 +92,7 @@ function classify(aliases: Aliases, node: SyntaxNode, found: Operation[]): void 
   };
   switch (node.kind) {
     case 'assignment': {
-      const right = valueOf(node);
+      const right = assignedTo(node);
       for (const target of childrenIn(node, 'left').flatMap(targets)) {
         if (target.kind === 'subscript') item(aliases, target, right, add);
         else if (isHolder(aliases, target)) rebind(aliases, node, right, add);
@@ -241,11 +241,18 @@ function call(aliases: Aliases, node: SyntaxNode, add: Add): void {
         add('store', path.split('.').at(-1)!, null, positional[1] ?? null, true);
       return;
     }
-    if (path === 'heapq.heappop' && isContainer(aliases, positional[0])) return add('remove', 'heappop', null, null);
-    if (path === 'setattr' && positional[2] !== undefined && holdsDynamically(aliases, positional[0], positional[1]))
-      return add('store', 'setattr', positional[1] ?? null, positional[2]);
-    if (path === 'delattr' && holdsDynamically(aliases, positional[0], positional[1]))
-      return add('remove', 'delattr', null, null);
+    if (path === 'heapq.heappop' && isContainer(aliases, positional[0])) {
+      add('remove', 'heappop', null, null);
+      return;
+    }
+    if (path === 'setattr' && positional[2] !== undefined && holdsDynamically(aliases, positional[0], positional[1])) {
+      add('store', 'setattr', positional[1] ?? null, positional[2]);
+      return;
+    }
+    if (path === 'delattr' && holdsDynamically(aliases, positional[0], positional[1])) {
+      add('remove', 'delattr', null, null);
+      return;
+    }
   }
   if (callee.kind !== 'attribute') return;
   const object = child(callee, 'object');
@@ -254,8 +261,10 @@ function call(aliases: Aliases, node: SyntaxNode, add: Add): void {
   const viaDict = dynamicAttribute(node);
   if (viaDict !== null && method === 'setdefault') {
     const base = placeOf(aliases.project, viaDict.object);
-    if (base !== null && aliases.holder === `${base}.${viaDict.name}`)
-      return add('create', 'create', null, positional[1] ?? null);
+    if (base !== null && aliases.holder === `${base}.${viaDict.name}`) {
+      add('create', 'create', null, positional[1] ?? null);
+      return;
+    }
   }
   const direct = isContainer(aliases, object);
   // A method of a project class that happens to be called `add` is followed into its body instead.
@@ -306,7 +315,7 @@ function targets(node: SyntaxNode): SyntaxNode[] {
   return [node];
 }
 
-function valueOf(assignment: SyntaxNode): SyntaxNode | null {
+function assignedTo(assignment: SyntaxNode): SyntaxNode | null {
   let right = child(assignment, 'right');
   while (right?.kind === 'assignment') right = child(right, 'right');
   return right;

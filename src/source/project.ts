@@ -250,14 +250,14 @@ function findPlace(project: Project, n: SyntaxNode): Place | null {
     const attribute = child(n, 'attribute');
     if (object === null || attribute === null) return null;
     const name = textOf(attribute);
+    const type = name === '__dict__' ? null : typeOf(project, object);
+    if (type !== null) return attributePlace(project, type, name);
     const module = importedPath(project, object);
     if (module !== null) {
       const target = moduleFile(project, module);
-      if (target !== null && target.moduleScope.bindings.has(name)) return globalPlace(target, name);
+      if (target?.moduleScope.bindings.has(name)) return globalPlace(target, name);
       if (!project.classes.has(module.split('.').at(-1)!)) return `external ${module}.${name}`;
     }
-    const type = name === '__dict__' ? null : typeOf(project, object);
-    if (type !== null) return attributePlace(project, type, name);
     const owners = project.attributeOwners.get(name);
     if (owners?.size === 1) return attributePlace(project, [...owners][0]!, name);
     // An attribute nobody declares (`_local.stack`): the object it hangs on tells it apart.

@@ -66,7 +66,7 @@ export function buildScopes(root: SyntaxNode): { module: Scope; all: Scope[]; op
   const module = open('module', '', root, root, null);
   const queue: Scope[] = [module];
   for (let scope = queue.pop(); scope !== undefined; scope = queue.pop()) {
-    for (const p of scope.parameters) bind(scope, p.name, scope.node);
+    for (const p of scope.parameters) bind(scope, p.name, child(scope.node, 'parameters') ?? scope.body);
     const here = scope;
     const see = (node: SyntaxNode): boolean => {
       if (node !== here.node) {

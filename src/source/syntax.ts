@@ -22,7 +22,7 @@ export interface SyntaxNode {
   readonly parent: SyntaxNode | null;
   readonly children: SyntaxNode[];
   /** What the whole tree was parsed from. */
-  readonly tree: { readonly text: string };
+  readonly tree: { readonly text: string; readonly broken: boolean };
 }
 
 let parser: Parser | null = null;
@@ -48,11 +48,12 @@ export function parsePython(text: string): SyntaxNode {
   if (parser === null) throw new Error('prepareSource() must be awaited before Python is parsed');
   const parsed = parser.parse(text);
   if (parsed === null) throw new Error('the Python parser gave no tree');
-  const tree = { text };
+  const tree = { text, broken: parsed.rootNode.hasError };
   const cursor = parsed.walk();
   const copy = (parent: SyntaxNode | null): SyntaxNode => {
     const node: SyntaxNode = {
-      kind: cursor.nodeType,
+      // A file broken from its start has an ERROR at its root; it is a module all the same.
+      kind: parent === null ? 'module' : cursor.nodeType,
       field: cursor.currentFieldName,
       named: cursor.nodeIsNamed,
       start: cursor.startIndex,

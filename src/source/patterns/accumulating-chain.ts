@@ -3,7 +3,21 @@ import { functionScope, type Project, typeOf } from '../project.ts';
 import { bare, child, descendants, parts, type SyntaxNode, textOf } from '../syntax.ts';
 import { advice, inEachFile, matchAt, type PatternMatch, type Rule } from './match.ts';
 
-const operatorMethods: Record<string, readonly string[]> = { '+': ['__add__', '__radd__', '__iadd__'], '-': ['__sub__'], '*': ['__mul__'], '/': ['__truediv__'], '|': ['__or__'], '&': ['__and__'], '@': ['__matmul__'], '<<': ['__lshift__'], '>>': ['__rshift__'], '^': ['__xor__'], '%': ['__mod__'], '//': ['__floordiv__'], '**': ['__pow__'] };
+const operatorMethods: Record<string, readonly string[]> = {
+  '+': ['__add__', '__radd__', '__iadd__'],
+  '-': ['__sub__'],
+  '*': ['__mul__'],
+  '/': ['__truediv__'],
+  '|': ['__or__'],
+  '&': ['__and__'],
+  '@': ['__matmul__'],
+  '<<': ['__lshift__'],
+  '>>': ['__rshift__'],
+  '^': ['__xor__'],
+  '%': ['__mod__'],
+  '//': ['__floordiv__'],
+  '**': ['__pow__'],
+};
 
 export const accumulatingChain: Rule = {
   id: 'accumulating-chain',
@@ -16,14 +30,22 @@ export const accumulatingChain: Rule = {
         const left = child(node, 'left');
         const right = child(node, 'right');
         if (left === null || right === null || functionScope(project, node).kind === 'module') continue;
-        const outer = left.kind === 'attribute' || left.kind === 'subscript' || (left.kind === 'identifier' && functionScope(project, node).globals.has(textOf(left)));
+        const outer =
+          left.kind === 'attribute' ||
+          left.kind === 'subscript' ||
+          (left.kind === 'identifier' && functionScope(project, node).globals.has(textOf(left)));
         if (!outer) continue;
-        const link = node.kind === 'augmented_assignment' ? keepsOperands(project, left, textOf(child(node, 'operator')!).slice(0, -1)) : linkOf(project, left, bare(right));
+        const link =
+          node.kind === 'augmented_assignment'
+            ? keepsOperands(project, left, textOf(child(node, 'operator')!).slice(0, -1))
+            : linkOf(project, left, bare(right));
         if (link === null) continue;
         found.push(
           matchAt(project, accumulatingChain, node, {
             sentence: `the new ${textOf(left)} refers to the old one (${link.how}), so every ${link.type} that ever went into it stays alive`,
-            fix: advice(`keep the plain value instead of the ${link.type} in ${textOf(left)} at line ${node.line}, or cut the link to the one before it`),
+            fix: advice(
+              `keep the plain value instead of the ${link.type} in ${textOf(left)} at line ${node.line}, or cut the link to the one before it`,
+            ),
             subjects: [...(textOf(left).match(/\w+/g) ?? []), link.type],
             types: [link.type],
           }),
@@ -39,29 +61,37 @@ function linkOf(project: Project, left: SyntaxNode, right: SyntaxNode): { how: s
     const l = child(right, 'left')!;
     const r = child(right, 'right')!;
     if (!same(l) && !same(r)) return null;
-    return keepsOperands(project, l, textOf(child(right, 'operator')!)) ?? keepsOperands(project, r, textOf(child(right, 'operator')!));
+    return (
+      keepsOperands(project, l, textOf(child(right, 'operator')!)) ??
+      keepsOperands(project, r, textOf(child(right, 'operator')!))
+    );
   }
   if (right.kind === 'call') {
     const callee = child(right, 'function')!;
     const given = child(right, 'arguments');
-    const passes = given !== null && parts(given).some(a => same(a.kind === 'keyword_argument' ? child(a, 'value')! : a));
+    const passes =
+      given !== null && parts(given).some(a => same(a.kind === 'keyword_argument' ? child(a, 'value')! : a));
     const type = typeOf(project, right);
     // Node(value, self.head): a linked list, when the class keeps what it is given.
-    if (passes && type !== null && textOf(callee).split('.').at(-1) === type && keepsArgument(project, type)) return { how: `${type}(…) keeps it`, type };
+    if (passes && type !== null && textOf(callee).split('.').at(-1) === type && keepsArgument(project, type))
+      return { how: `${type}(…) keeps it`, type };
     if (callee.kind === 'attribute' && same(child(callee, 'object')!)) {
       const owner = typeOf(project, child(callee, 'object')!);
       const method = textOf(child(callee, 'attribute')!);
-      if (owner !== null && keepsInMethod(project, owner, method)) return { how: `${owner}.${method}() keeps it`, type: owner };
+      if (owner !== null && keepsInMethod(project, owner, method))
+        return { how: `${owner}.${method}() keeps it`, type: owner };
     }
   }
-  if ((right.kind === 'tuple' || right.kind === 'list' || right.kind === 'expression_list') && parts(right).some(same)) return { how: 'as one of its parts', type: right.kind === 'list' ? 'list' : 'tuple' };
+  if ((right.kind === 'tuple' || right.kind === 'list' || right.kind === 'expression_list') && parts(right).some(same))
+    return { how: 'as one of its parts', type: right.kind === 'list' ? 'list' : 'tuple' };
   return null;
 }
 
 function keepsOperands(project: Project, operand: SyntaxNode, operator: string): { how: string; type: string } | null {
   const type = typeOf(project, operand);
   if (type === null) return null;
-  for (const method of operatorMethods[operator] ?? []) if (keepsInMethod(project, type, method)) return { how: `${type}.${method}() keeps both operands`, type };
+  for (const method of operatorMethods[operator] ?? [])
+    if (keepsInMethod(project, type, method)) return { how: `${type}.${method}() keeps both operands`, type };
   return null;
 }
 
@@ -75,7 +105,11 @@ function keepsInMethod(project: Project, type: string, method: string): boolean 
         const made = textOf(child(call, 'function')!).split('.').at(-1)!;
         if (!project.classes.has(made) && made !== 'type') return false;
         const given = child(call, 'arguments');
-        return given !== null && parts(given).some(a => hasBare(a, self)) && (made === 'type' || keepsArgument(project, made));
+        return (
+          given !== null &&
+          parts(given).some(a => hasBare(a, self)) &&
+          (made === 'type' || keepsArgument(project, made))
+        );
       });
     }),
   );
@@ -94,6 +128,14 @@ function keepsArgument(project: Project, type: string): boolean {
     c =>
       c.scope.decorators.some(d => /dataclass|attr|define/.test(textOf(d))) ||
       c.bases.some(b => /NamedTuple$/.test(b)) ||
-      c.scope.children.some(m => m.name === '__init__' && descendants(m.body, 'assignment').some(a => textOf(child(a, 'left') ?? a).startsWith(`${m.parameters[0]?.name}.`) && m.parameters.some(p => p.name === textOf(child(a, 'right') ?? a)))),
+      c.scope.children.some(
+        m =>
+          m.name === '__init__' &&
+          descendants(m.body, 'assignment').some(
+            a =>
+              textOf(child(a, 'left') ?? a).startsWith(`${m.parameters[0]?.name}.`) &&
+              m.parameters.some(p => p.name === textOf(child(a, 'right') ?? a)),
+          ),
+      ),
   );
 }

@@ -3,7 +3,8 @@ import { functionScope, importedPath } from '../project.ts';
 import { child, descendants, textOf } from '../syntax.ts';
 import { advice, inEachFile, matchAt, type PatternMatch, type Rule } from './match.ts';
 
-const owning = /(dup|alloc|create|make|new|copy|join|render|format|encode|to_string|getline|readline|realpath|asprintf|export|serialize|dump|build|generate|get_\w+|describe|version_string)/i;
+const owning =
+  /(dup|alloc|create|make|new|copy|join|render|format|encode|to_string|getline|readline|realpath|asprintf|export|serialize|dump|build|generate|get_\w+|describe|version_string)/i;
 
 export const ctypesOwnedString: Rule = {
   id: 'ctypes-owned-string',
@@ -22,14 +23,21 @@ export const ctypesOwnedString: Rule = {
         // `_dup = libc.strdup` names the C function elsewhere.
         const alias = descendants(file.root, 'assignment').find(a => textOf(child(a, 'left') ?? a) === object);
         const symbol = alias === undefined ? object : textOf(child(alias, 'right') ?? alias);
-        const borrowed = /(getenv|strerror|dlerror|setlocale|inet_ntoa|ctime|asctime|ttyname|getlogin|gettext|nl_langinfo|hstrerror|version|name)$/.test(symbol) && !/(dup|alloc)/.test(symbol);
+        const borrowed =
+          /(getenv|strerror|dlerror|setlocale|inet_ntoa|ctime|asctime|ttyname|getlogin|gettext|nl_langinfo|hstrerror|version|name)$/.test(
+            symbol,
+          ) && !/(dup|alloc)/.test(symbol);
         if (borrowed || !owning.test(symbol)) continue;
-        const calls = (project.calls.get(object.split('.').at(-1)!) ?? []).filter(c => textOf(child(c.node, 'function')!) === object);
+        const calls = (project.calls.get(object.split('.').at(-1)!) ?? []).filter(
+          c => textOf(child(c.node, 'function')!) === object,
+        );
         const first = calls[0]?.node;
         found.push(
           matchAt(project, ctypesOwnedString, node, {
             sentence: `${symbol} returns memory that its caller must free, but restype=${textOf(right)} makes ctypes copy the text and forget the pointer${first === undefined ? '' : ` (called in ${functionScope(project, first).qualname}() at line ${first.line})`}`,
-            fix: advice(`set restype=ctypes.c_void_p at line ${node.line}, copy with ctypes.string_at(pointer), then free the pointer`),
+            fix: advice(
+              `set restype=ctypes.c_void_p at line ${node.line}, copy with ctypes.string_at(pointer), then free the pointer`,
+            ),
             subjects: [object, symbol.split('.').at(-1)!],
           }),
         );
@@ -38,8 +46,18 @@ export const ctypesOwnedString: Rule = {
         const callee = child(call, 'function')!;
         const name = callee.kind === 'attribute' ? textOf(child(callee, 'attribute')!) : '';
         const scope = functionScope(project, call);
-        if (!['malloc', 'calloc', 'strdup', 'PyMem_Malloc', 'PyMem_RawMalloc', 'mmap', 'fopen'].includes(name) || scope.kind === 'module') continue;
-        if (!/lib|dll|ctypes|pythonapi|ffi|\bC\b/i.test(textOf(child(callee, 'object')!)) || project.calls.has('free') || project.calls.has('munmap') || project.calls.has('PyMem_Free')) continue;
+        if (
+          !['malloc', 'calloc', 'strdup', 'PyMem_Malloc', 'PyMem_RawMalloc', 'mmap', 'fopen'].includes(name) ||
+          scope.kind === 'module'
+        )
+          continue;
+        if (
+          !/lib|dll|ctypes|pythonapi|ffi|\bC\b/i.test(textOf(child(callee, 'object')!)) ||
+          project.calls.has('free') ||
+          project.calls.has('munmap') ||
+          project.calls.has('PyMem_Free')
+        )
+          continue;
         found.push(
           matchAt(project, ctypesOwnedString, call, {
             sentence: `${scope.qualname}() allocates with ${textOf(callee)}() and nothing in the program frees it`,
@@ -60,7 +78,12 @@ export const ctypesIncref: Rule = {
   find: project =>
     inEachFile(project, file =>
       descendants(file.root, 'call')
-        .filter(c => /(^|\.)(Py_IncRef|Py_XIncRef|Py_NewRef)$/.test(textOf(child(c, 'function')!)) && !project.calls.has('Py_DecRef') && functionScope(project, c).kind === 'function')
+        .filter(
+          c =>
+            /(^|\.)(Py_IncRef|Py_XIncRef|Py_NewRef)$/.test(textOf(child(c, 'function')!)) &&
+            !project.calls.has('Py_DecRef') &&
+            functionScope(project, c).kind === 'function',
+        )
         .map(c =>
           matchAt(project, ctypesIncref, c, {
             sentence: `${functionScope(project, c).qualname}() raises a reference count with ${textOf(child(c, 'function')!)}() and nothing calls Py_DecRef`,

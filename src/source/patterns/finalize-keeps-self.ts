@@ -1,6 +1,7 @@
 /** `weakref.finalize(self, self.method)`: the registry of finalizers holds the callback, the bound method holds self, so self never dies. */
-import { functionScope, importedPath, lastName, methodClass } from '../project.ts';
+
 import { patchOf } from '../diff.ts';
+import { functionScope, importedPath, lastName, methodClass } from '../project.ts';
 import { argumentsOf, bare, child, descendants, textOf } from '../syntax.ts';
 import { inEachFile, matchAt, type PatternMatch, type Rule } from './match.ts';
 
@@ -20,9 +21,17 @@ export const finalizeKeepsSelf: Rule = {
         const holding = [...positional.slice(1), ...keywords.values()].find(a => {
           const n = bare(a);
           if (textOf(n) === watched) return true;
-          if (n.kind === 'attribute') return textOf(child(n, 'object') ?? n) === watched && isMethod(textOf(child(n, 'attribute') ?? n));
+          if (n.kind === 'attribute')
+            return textOf(child(n, 'object') ?? n) === watched && isMethod(textOf(child(n, 'attribute') ?? n));
           if (n.kind === 'lambda') return descendants(n, 'identifier').some(i => textOf(i) === watched);
-          if (n.kind === 'call') return descendants(n, 'identifier').some(i => textOf(i) === watched && i.parent?.kind !== 'attribute') || (lastName(child(n, 'function') ?? n) === 'partial' && descendants(n, 'attribute').some(i => textOf(child(i, 'object') ?? i) === watched && isMethod(textOf(child(i, 'attribute') ?? i))));
+          if (n.kind === 'call')
+            return (
+              descendants(n, 'identifier').some(i => textOf(i) === watched && i.parent?.kind !== 'attribute') ||
+              (lastName(child(n, 'function') ?? n) === 'partial' &&
+                descendants(n, 'attribute').some(
+                  i => textOf(child(i, 'object') ?? i) === watched && isMethod(textOf(child(i, 'attribute') ?? i)),
+                ))
+            );
           if (n.kind === 'identifier') {
             const scope = functionScope(project, call);
             const inner = scope.children.find(s => s.kind === 'function' && s.name === textOf(n));
@@ -35,7 +44,10 @@ export const finalizeKeepsSelf: Rule = {
         found.push(
           matchAt(project, finalizeKeepsSelf, call, {
             sentence: `the finalizer's callback ${textOf(bare(holding)).split('\n')[0]} refers to ${watched} itself, and the finalizer registry holds the callback, so ${owner === null ? watched : `no ${owner}`} can ever be collected`,
-            fix: { summary: `pass a static function and plain values: weakref.finalize(${watched}, function, values…) at line ${call.line}; nothing given to it may refer to ${watched}`, patch: staticPatch() },
+            fix: {
+              summary: `pass a static function and plain values: weakref.finalize(${watched}, function, values…) at line ${call.line}; nothing given to it may refer to ${watched}`,
+              patch: staticPatch(),
+            },
             subjects: ['finalize', '_registry', ...(owner === null ? [] : [owner])],
             types: owner === null ? [] : [owner],
           }),
@@ -52,7 +64,13 @@ export const finalizeKeepsSelf: Rule = {
           if (n.kind !== 'attribute' || klass === undefined) return null;
           const name = textOf(child(n, 'attribute') ?? n);
           const method = klass.children.find(m => m.kind === 'function' && m.name === name);
-          if (method === undefined || method.parameters.length !== 1 || method.decorators.length > 0 || (project.mentions.get(name) ?? 0) > 1) return null;
+          if (
+            method === undefined ||
+            method.parameters.length !== 1 ||
+            method.decorators.length > 0 ||
+            (project.mentions.get(name) ?? 0) > 1
+          )
+            return null;
           const self = method.parameters[0]!.name;
           const uses = descendants(method.body, 'identifier').filter(i => textOf(i) === self);
           const attributes: string[] = [];
@@ -64,7 +82,11 @@ export const finalizeKeepsSelf: Rule = {
             if ((parent.field === 'function' && parent.parent?.kind === 'call') || parent.field === 'left') return null;
             if (!attributes.includes(attribute)) attributes.push(attribute);
           }
-          const written = new Set(descendants(klass.body, 'assignment').filter(a => a.end < call.start).map(a => textOf(child(a, 'left') ?? a)));
+          const written = new Set(
+            descendants(klass.body, 'assignment')
+              .filter(a => a.end < call.start)
+              .map(a => textOf(child(a, 'left') ?? a)),
+          );
           if (!attributes.every(a => written.has(`${watched}.${a}`) || klass.bindings.has(a))) return null;
           const list = child(method.node, 'parameters')!;
           const indent = ' '.repeat(method.node.column);
@@ -73,8 +95,16 @@ export const finalizeKeepsSelf: Rule = {
           const edits = [
             { start: method.node.start, end: method.node.start, text: `@staticmethod\n${indent}` },
             { start: list.start, end: list.end, text: `(${attributes.join(', ')})` },
-            ...uses.map(u => ({ start: u.parent!.start, end: u.parent!.end, text: textOf(child(u.parent!, 'attribute')!) })),
-            { start: args.start, end: args.end, text: `(${[watched!, textOf(n), ...attributes.map(a => `${watched}.${a}`), ...rest].join(', ')})` },
+            ...uses.map(u => ({
+              start: u.parent!.start,
+              end: u.parent!.end,
+              text: textOf(child(u.parent!, 'attribute')!),
+            })),
+            {
+              start: args.start,
+              end: args.end,
+              text: `(${[watched!, textOf(n), ...attributes.map(a => `${watched}.${a}`), ...rest].join(', ')})`,
+            },
           ];
           return patchOf(file, edits, root);
         }

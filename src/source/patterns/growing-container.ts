@@ -2,9 +2,9 @@
  * A container that lives as long as the program, filled by a function and never emptied: an audit list, a table
  * keyed by request, a class attribute that instances append to. What it is for decides its category.
  */
-import { candidates, detailOf, type Candidate } from '../candidates.ts';
+import { candidates, detailOf, instanceLivesLong } from '../candidates.ts';
 import { fixFor } from '../fix.ts';
-import { growsForEver, judge, makesGenerator } from '../judge.ts';
+import { growsForEver, isClass, judge, makesGenerator } from '../judge.ts';
 import type { Project } from '../project.ts';
 import { type Category, matchAt, type PatternMatch, type Rule } from './match.ts';
 
@@ -20,8 +20,10 @@ export const growingContainer: Rule = {
       const { use } = detail;
       if (!growsForEver(use) || use.bounds.length > 0) continue;
       // An attribute counts only where one instance lives long: it hangs on a module global or a class.
-      if (c.lives === 'instance' && !livesLong(project, c)) continue;
-      const store = detail.operations.find(o => o.act === 'store' && use.stores.some(s => s.function !== '<module>' && s.line === o.node.line));
+      if (c.lives === 'instance' && !instanceLivesLong(project, c.holder.className!)) continue;
+      const store = detail.operations.find(
+        o => o.act === 'store' && use.stores.some(s => s.function !== '<module>' && s.line === o.node.line),
+      );
       if (store === undefined || storesOnlyAtStart(detail.use)) continue;
       const category = categoryOf(project, detail);
       found.push(
@@ -29,7 +31,10 @@ export const growingContainer: Rule = {
           category,
           sentence: use.sentences[0] ?? `nothing in the program ever removes from ${use.label}`,
           fix: fixFor(project, detail, { category, storeSite: null, ...(root === undefined ? {} : { root }) }),
-          subjects: [c.holder.name ?? c.holder.attribute ?? '', ...(c.holder.className === undefined ? [] : [c.holder.className])],
+          subjects: [
+            c.holder.name ?? c.holder.attribute ?? '',
+            ...(c.holder.className === undefined ? [] : [c.holder.className]),
+          ],
           certainty: 'maybe',
         }),
       );
@@ -40,21 +45,19 @@ export const growingContainer: Rule = {
 
 function categoryOf(project: Project, detail: ReturnType<typeof detailOf>): Category {
   const j = judge(project, detail);
-  if (detail.operations.some(o => o.act === 'store' && o.value !== null && makesGenerator(project, o.value) !== null)) return 'generator-or-coroutine';
+  if (detail.operations.some(o => o.act === 'store' && o.value !== null && isClass(project, o.value)))
+    return 'class-or-code-growth';
+  if (detail.operations.some(o => o.act === 'store' && o.value !== null && makesGenerator(project, o.value) !== null))
+    return 'generator-or-coroutine';
   if (j.listenerLike >= 1.4) return 'event-listener';
   if (j.cacheLike >= 1.1) return 'unbounded-cache';
   return 'global-container';
 }
 
-/** Whether some instance of the class is a module global, or its class is never made more than once. */
-export function livesLong(project: Project, c: Candidate): boolean {
-  const className = c.holder.className!;
-  for (const file of project.files)
-    for (const bindings of file.moduleScope.bindings.values())
-      for (const b of bindings) if (new RegExp(`\\b${className}\\s*\\(`).test(b.tree.text.slice(b.start, b.end)) && b.kind === 'assignment') return true;
-  return false;
-}
-
 function storesOnlyAtStart(use: ReturnType<typeof detailOf>['use']): boolean {
-  return use.stores.every(s => /(^|\.)(__init__|__init_subclass__|setup|configure|main|register_\w+|load_config)$/.test(s.function) || s.function === '<module>');
+  return use.stores.every(
+    s =>
+      /(^|\.)(__init__|__init_subclass__|setup|configure|main|register_\w+|load_config)$/.test(s.function) ||
+      s.function === '<module>',
+  );
 }

@@ -1,8 +1,10 @@
 /** One object that lives as long as its connection or service and remembers everything that went through it. */
+
+import { instanceLivesLong } from '../candidates.ts';
 import { indentOf, insertLines, patchOf } from '../diff.ts';
-import { functionScope, importedPath, placeOf, type Project } from '../project.ts';
-import { argumentsOf, bare, child, descendants, enclosing, statementOf, type SyntaxNode, textOf } from '../syntax.ts';
 import { endLine } from '../fix-bound.ts';
+import { functionScope, importedPath, methodClass, type Project, placeOf } from '../project.ts';
+import { argumentsOf, bare, child, descendants, enclosing, type SyntaxNode, statementOf, textOf } from '../syntax.ts';
 import { inEachFile, matchAt, type PatternMatch, type Rule } from './match.ts';
 
 interface Accumulator {
@@ -19,7 +21,14 @@ interface Accumulator {
 
 const accumulators: readonly Accumulator[] = [
   {
-    makers: ['pickle.Pickler', '_pickle.Pickler', 'cPickle.Pickler', 'dill.Pickler', 'cloudpickle.CloudPickler', 'pickle._Pickler'],
+    makers: [
+      'pickle.Pickler',
+      '_pickle.Pickler',
+      'cPickle.Pickler',
+      'dill.Pickler',
+      'cloudpickle.CloudPickler',
+      'pickle._Pickler',
+    ],
     feeds: ['dump'],
     clears: /\.clear_memo\(|\.memo\.clear\(|\.fast\s*=\s*True/,
     remembers: 'its memo keeps every object it has ever dumped',
@@ -64,7 +73,18 @@ const accumulators: readonly Accumulator[] = [
     subjects: ['mock_calls', 'method_calls'],
   },
   {
-    makers: ['html.parser.HTMLParser', 'xml.sax.make_parser', 'xml.sax.expatreader.create_parser', 'difflib.SequenceMatcher', 'tracemalloc.Snapshot', 'json.JSONDecoder', 'cProfile.Profile', 'trace.Trace', 'logging.handlers.MemoryHandler', 'sched.scheduler'],
+    makers: [
+      'html.parser.HTMLParser',
+      'xml.sax.make_parser',
+      'xml.sax.expatreader.create_parser',
+      'difflib.SequenceMatcher',
+      'tracemalloc.Snapshot',
+      'json.JSONDecoder',
+      'cProfile.Profile',
+      'trace.Trace',
+      'logging.handlers.MemoryHandler',
+      'sched.scheduler',
+    ],
     feeds: ['feed', 'enter', 'enterabs', 'enable'],
     clears: /\.reset\(|\.close\(|\.cancel\(|\.flush\(|\.run\(|\.disable\(/,
     remembers: 'it keeps what it was fed until it is reset',
@@ -88,9 +108,16 @@ export const longLivedAccumulator: Rule = {
         const path = importedPath(project, child(bare(right), 'function')!);
         const kind = path === null ? undefined : accumulators.find(a => a.makers.includes(path));
         if (kind === undefined || !livesOn(project, made, left)) continue;
+        const owner = left.kind === 'attribute' ? methodClass(functionScope(project, made))?.owner.name : undefined;
+        const sure = owner === undefined || instanceLivesLong(project, owner);
+        if (!sure && !kind.subjects.includes('memo')) continue;
         const place = placeOf(project, left);
         if (place === null) continue;
-        const clear = project.files.some(f => descendants(f.root, 'call', 'assignment').some(n => kind.clears.test(textOf(n)) && textOf(n).length < 200 && mentions(project, n, place)));
+        const clear = project.files.some(f =>
+          descendants(f.root, 'call', 'assignment').some(
+            n => kind.clears.test(textOf(n)) && textOf(n).length < 200 && mentions(project, n, place),
+          ),
+        );
         if (clear) continue;
         const feed = feedsOf(project, kind, place)[0];
         if (feed === undefined) continue;
@@ -98,12 +125,25 @@ export const longLivedAccumulator: Rule = {
         const home = project.fileOf.get(rootOf(feed))!;
         const statement = statementOf(feed);
         const remedy = kind.remedy(object);
-        const simple = statement.kind === 'expression_statement' && home.lines[statement.line - 1]!.slice(0, statement.column).trim() === '';
+        const simple =
+          statement.kind === 'expression_statement' &&
+          home.lines[statement.line - 1]!.slice(0, statement.column).trim() === '';
         found.push(
           matchAt(project, longLivedAccumulator, feed, {
             sentence: `${textOf(left)}, made once at line ${made.line}, is used for the whole life of the program, and ${kind.remembers}`,
-            fix: { summary: `${kind.advice} (line ${feed.line})`, patch: remedy === null || !simple ? null : patchOf(home, [insertLines(home, endLine(statement) + 1, [indentOf(home, statement.line) + remedy])], root) },
+            fix: {
+              summary: `${kind.advice} (line ${feed.line})`,
+              patch:
+                remedy === null || !simple
+                  ? null
+                  : patchOf(
+                      home,
+                      [insertLines(home, endLine(statement) + 1, [indentOf(home, statement.line) + remedy])],
+                      root,
+                    ),
+            },
             subjects: [...kind.subjects, ...(textOf(left).match(/\w+/g) ?? [])],
+            certainty: sure ? 'sure' : 'maybe',
           }),
         );
       }
@@ -114,7 +154,10 @@ export const longLivedAccumulator: Rule = {
 /** Made at module level or kept on an instance, rather than a local variable. */
 function livesOn(project: Project, node: SyntaxNode, left: SyntaxNode): boolean {
   if (left.kind === 'attribute') return true;
-  return left.kind === 'identifier' && (enclosing(node, 'function_definition') === null || functionScope(project, node).globals.has(textOf(left)));
+  return (
+    left.kind === 'identifier' &&
+    (enclosing(node, 'function_definition') === null || functionScope(project, node).globals.has(textOf(left)))
+  );
 }
 
 function mentions(project: Project, node: SyntaxNode, place: string): boolean {
@@ -122,11 +165,14 @@ function mentions(project: Project, node: SyntaxNode, place: string): boolean {
 }
 
 function feedsOf(project: Project, kind: Accumulator, place: string): SyntaxNode[] {
-  return kind.feeds.flatMap(f => project.calls.get(f) ?? []).map(c => c.node).filter(c => {
-    const callee = child(c, 'function')!;
-    const object = callee.kind === 'attribute' ? child(callee, 'object') : null;
-    return object !== null && placeOf(project, object) === place && functionScope(project, c).kind === 'function';
-  });
+  return kind.feeds
+    .flatMap(f => project.calls.get(f) ?? [])
+    .map(c => c.node)
+    .filter(c => {
+      const callee = child(c, 'function')!;
+      const object = callee.kind === 'attribute' ? child(callee, 'object') : null;
+      return object !== null && placeOf(project, object) === place && functionScope(project, c).kind === 'function';
+    });
 }
 
 function rootOf(node: SyntaxNode): SyntaxNode {
@@ -148,22 +194,48 @@ export const unclearedXmlTree: Rule = {
         if (path === null || !/(^|\.)(iterparse|XMLPullParser|XMLParser)$/.test(path)) continue;
         // Something takes elements out of their parent: remove(), root.clear(), del root[…].
         const text = file.text;
-        if (/\bdel\s+[\w.]*(root|parent|stream)\w*\[|(root|parent|stream)\w*\.(clear|remove)\(|getprevious\(\)|\.remove\(elem/.test(text)) continue;
+        if (
+          /\bdel\s+[\w.]*(root|parent|stream)\w*\[|(root|parent|stream)\w*\.(clear|remove)\(|getprevious\(\)|\.remove\(elem/.test(
+            text,
+          )
+        )
+          continue;
         if (path.endsWith('XMLParser') && argumentsOf(call).keywords.has('target')) continue;
         const clears = descendants(file.root, 'call').find(c => {
           const callee = child(c, 'function')!;
-          return callee.kind === 'attribute' && textOf(child(callee, 'attribute')!) === 'clear' && /elem|node|el|item|element|stanza|entry|record/i.test(textOf(child(callee, 'object')!));
+          return (
+            callee.kind === 'attribute' &&
+            textOf(child(callee, 'attribute')!) === 'clear' &&
+            /elem|node|el|item|element|stanza|entry|record/i.test(textOf(child(callee, 'object')!))
+          );
         });
-        const kept = descendants(file.root, 'assignment').find(a => /\broot\b|\bstream\b/.test(textOf(child(a, 'left') ?? a)) && child(a, 'left')?.kind === 'attribute' && child(a, 'right')?.kind === 'identifier');
-        const feed = (project.calls.get('feed') ?? []).find(c => functionScope(project, c.node).kind === 'function' && functionScope(project, c.node).name !== '__init__')?.node;
+        const kept = descendants(file.root, 'assignment').find(
+          a =>
+            /\broot\b|\bstream\b/.test(textOf(child(a, 'left') ?? a)) &&
+            child(a, 'left')?.kind === 'attribute' &&
+            child(a, 'right')?.kind === 'identifier',
+        );
+        const feed = (project.calls.get('feed') ?? []).find(
+          c => functionScope(project, c.node).kind === 'function' && functionScope(project, c.node).name !== '__init__',
+        )?.node;
         const at = clears ?? feed ?? call;
         const rootName = kept === undefined ? null : textOf(child(kept, 'left')!);
         const line = clears === undefined ? null : statementOf(clears);
-        const patch = line === null || rootName === null ? null : patchOf(file, [insertLines(file, endLine(line) + 1, [`${indentOf(file, line.line)}${rootName}.clear()`])], root);
+        const patch =
+          line === null || rootName === null
+            ? null
+            : patchOf(
+                file,
+                [insertLines(file, endLine(line) + 1, [`${indentOf(file, line.line)}${rootName}.clear()`])],
+                root,
+              );
         found.push(
-          matchAt(project, unclearedXmlTree, feed ?? at, {
+          matchAt(project, unclearedXmlTree, kept ?? feed ?? at, {
             sentence: `the parser made at line ${call.line} adds every finished element to the root of the tree${clears === undefined ? '' : `; ${textOf(clears)} at line ${clears.line} empties the element but leaves it in its parent`}`,
-            fix: { summary: `clear the root or remove each finished element from its parent${clears === undefined ? '' : ` after line ${clears.line}`}${rootName === null ? '' : ` (${rootName}.clear())`}`, patch },
+            fix: {
+              summary: `clear the root or remove each finished element from its parent${clears === undefined ? '' : ` after line ${clears.line}`}${rootName === null ? '' : ` (${rootName}.clear())`}`,
+              patch,
+            },
             subjects: ['root', 'Element', ...(rootName?.match(/\w+/g) ?? [])],
             types: ['Element'],
           }),
@@ -172,4 +244,3 @@ export const unclearedXmlTree: Rule = {
       return found;
     }),
 };
-

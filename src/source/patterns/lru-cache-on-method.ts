@@ -2,9 +2,10 @@
  * `functools.lru_cache` on a method. The cache is one for the class and `self` is part of each key, so every
  * instance a method was called on stays as long as its entries do.
  */
-import { importedPath, type Project } from '../project.ts';
+
+import { indentOf, indentUnit, insertLines, patchOf, replaceLines } from '../diff.ts';
+import { functionScope, importedPath, type Project } from '../project.ts';
 import { argumentsOf, bare, child, parts, textOf } from '../syntax.ts';
-import { indentOf, indentUnit, insertLines, replaceLines, patchOf } from '../diff.ts';
 import { inEachFile, matchAt, type PatternMatch, type Rule } from './match.ts';
 
 export const lruCacheOnMethod: Rule = {
@@ -30,14 +31,24 @@ export const lruCacheOnMethod: Rule = {
           const slotted = scope.parent.bindings.has('__slots__');
           const edits = [replaceLines(file, decorator.line, decorator.endLine, [])];
           const assign = `${init?.parameters[0]?.name ?? self}.${scope.name} = ${maker}(${init?.parameters[0]?.name ?? self}.${scope.name})`;
-          const alone = decorator.endLine < scope.node.line || decorator.endLine < (scope.decorators.at(-1)?.endLine ?? 0);
+          const alone =
+            decorator.endLine < scope.node.line || decorator.endLine < (scope.decorators.at(-1)?.endLine ?? 0);
           if (init !== undefined) {
-            const first = parts(init.body).find(n => !(n.kind === 'expression_statement' && parts(n)[0]?.kind === 'string'));
+            const first = parts(init.body).find(
+              n => !(n.kind === 'expression_statement' && parts(n)[0]?.kind === 'string'),
+            );
             if (first !== undefined) edits.push(insertLines(file, first.line, [indentOf(file, first.line) + assign]));
           } else {
             const indent = indentOf(file, scope.node.line);
             const top = Math.min(scope.node.line, ...scope.decorators.map(d => d.line));
-            edits.unshift(insertLines(file, top, [`${indent}def __init__(self, *args, **kwargs):`, `${indent}${indentUnit(file)}super().__init__(*args, **kwargs)`, `${indent}${indentUnit(file)}${assign}`, '']));
+            edits.unshift(
+              insertLines(file, top, [
+                `${indent}def __init__(self, *args, **kwargs):`,
+                `${indent}${indentUnit(file)}super().__init__(*args, **kwargs)`,
+                `${indent}${indentUnit(file)}${assign}`,
+                '',
+              ]),
+            );
           }
           found.push(
             matchAt(project, lruCacheOnMethod, scope.node, {
@@ -48,7 +59,7 @@ export const lruCacheOnMethod: Rule = {
               },
               subjects: [owner, scope.name, `${owner}.${scope.name}`],
               types: [owner],
-              certainty: bounded ? 'maybe' : 'sure',
+              certainty: bounded || madeOnce(project, owner) ? 'maybe' : 'sure',
             }),
           );
         }
@@ -68,4 +79,10 @@ export function cacheLimit(project: Project, decorator: Parameters<typeof parts>
   const { positional, keywords } = argumentsOf(expression);
   const limit = keywords.get('maxsize') ?? positional[0];
   return limit === undefined ? '128' : textOf(limit);
+}
+
+/** Whether every instance the program makes of a class is made at module level: then there are only so many. */
+function madeOnce(project: Project, className: string): boolean {
+  const calls = project.calls.get(className) ?? [];
+  return calls.length > 0 && calls.every(c => functionScope(project, c.node).kind === 'module');
 }

@@ -61,7 +61,14 @@ export function matchAt(
   project: Project,
   rule: { readonly id: string; readonly category: Category },
   node: SyntaxNode,
-  found: { sentence: string; fix: Fix; subjects?: readonly string[]; types?: readonly string[]; certainty?: 'sure' | 'maybe'; category?: Category },
+  found: {
+    sentence: string;
+    fix: Fix;
+    subjects?: readonly string[];
+    types?: readonly string[];
+    certainty?: 'sure' | 'maybe';
+    category?: Category;
+  },
 ): PatternMatch {
   return {
     rule: rule.id,

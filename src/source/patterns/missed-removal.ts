@@ -1,9 +1,8 @@
 /** A registry whose entries are removed on one path only: on reply but not on timeout, on success but not on an error. */
-import { candidates, detailOf } from '../candidates.ts';
+import { candidates, detailOf, instanceLivesLong } from '../candidates.ts';
 import { fixFor } from '../fix.ts';
-import { livesLong } from './growing-container.ts';
-import { matchAt, type PatternMatch, type Rule } from './match.ts';
 import { judge } from '../judge.ts';
+import { matchAt, type PatternMatch, type Rule } from './match.ts';
 
 export const missedRemoval: Rule = {
   id: 'missed-removal',
@@ -14,9 +13,19 @@ export const missedRemoval: Rule = {
     for (const c of candidates(project)) {
       const detail = detailOf(project, c);
       const { use } = detail;
-      if (use.bounded || use.bounds.some(b => b.kind === 'weak') || use.stores.length === 0 || (c.lives === 'instance' && !livesLong(project, c))) continue;
+      if (
+        use.bounded ||
+        use.bounds.some(b => b.kind === 'weak') ||
+        use.stores.length === 0 ||
+        (c.lives === 'instance' && !instanceLivesLong(project, c.holder.className!))
+      )
+        continue;
       const live = use.removals.filter(r => !r.limits.includes('never-called') && !r.limits.includes('nested-only'));
-      if (live.length === 0 || live.some(r => r.limits.length === 0 || r.limits.every(l => l === 'age' || l === 'flag'))) continue;
+      if (
+        live.length === 0 ||
+        live.some(r => r.limits.length === 0 || r.limits.every(l => l === 'age' || l === 'flag'))
+      )
+        continue;
       const store = detail.operations.find(o => o.act === 'store' && !o.nested);
       if (store === undefined) continue;
       const cache = live.every(r => r.limits.includes('same-key-read')) || judge(project, detail).cacheLike >= 2;
@@ -26,7 +35,10 @@ export const missedRemoval: Rule = {
           category,
           sentence: use.sentences[0] ?? `${use.label} is not always emptied`,
           fix: fixFor(project, detail, { category, storeSite: null, ...(root === undefined ? {} : { root }) }),
-          subjects: [c.holder.name ?? c.holder.attribute ?? c.holder.variable ?? '', ...(c.holder.className === undefined ? [] : [c.holder.className])],
+          subjects: [
+            c.holder.name ?? c.holder.attribute ?? c.holder.variable ?? '',
+            ...(c.holder.className === undefined ? [] : [c.holder.className]),
+          ],
           certainty: 'maybe',
         }),
       );

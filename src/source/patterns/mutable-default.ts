@@ -1,6 +1,6 @@
 /** A mutable default argument that the function adds to: the one object made at definition collects from every call. */
 import { candidates, detailOf } from '../candidates.ts';
-import { patchOf, indentOf, insertLines, indentUnit } from '../diff.ts';
+import { indentOf, indentUnit, insertLines, patchOf } from '../diff.ts';
 import { fileOf, functionScope } from '../project.ts';
 import { parts, textOf } from '../syntax.ts';
 import { matchAt, type PatternMatch, type Rule } from './match.ts';
@@ -29,7 +29,10 @@ export const mutableDefault: Rule = {
               file,
               [
                 { start: c.value.start, end: c.value.end, text: 'None' },
-                insertLines(file, first.line, [`${indent}if ${name} is None:`, `${indent}${indentUnit(file)}${name} = ${textOf(c.value)}`]),
+                insertLines(file, first.line, [
+                  `${indent}if ${name} is None:`,
+                  `${indent}${indentUnit(file)}${name} = ${textOf(c.value)}`,
+                ]),
               ],
               root,
             );
@@ -37,7 +40,12 @@ export const mutableDefault: Rule = {
         matchAt(project, mutableDefault, store.node, {
           category: memo ? 'unbounded-cache' : 'global-container',
           sentence: `${name}=${textOf(c.value)} is made once, when ${scope.qualname}() is defined, and every call that does not pass ${name} adds to that same object`,
-          fix: { summary: memo ? `bound ${name} in ${scope.qualname}() (functools.lru_cache(maxsize=…)) instead of remembering in a default argument` : `make the default None and create ${name} inside ${scope.qualname}() at line ${scope.node.line}`, patch },
+          fix: {
+            summary: memo
+              ? `bound ${name} in ${scope.qualname}() (functools.lru_cache(maxsize=…)) instead of remembering in a default argument`
+              : `make the default None and create ${name} inside ${scope.qualname}() at line ${scope.node.line}`,
+            patch,
+          },
           subjects: [name, scope.name],
         }),
       );

@@ -14,12 +14,15 @@ export const reraisedInstance: Rule = {
     const note = (target: SyntaxNode | null, value: SyntaxNode | null): void => {
       if (target === null || value?.kind !== 'call') return;
       const type = textOf(child(value, 'function')!);
-      if (!/(Error|Exception|Warning|Exit|Interrupt|Stop\w*)$/.test(type) && !isException(type.split('.').at(-1)!)) return;
+      if (!/(Error|Exception|Warning|Exit|Interrupt|Stop\w*)$/.test(type) && !isException(type.split('.').at(-1)!))
+        return;
       const place = placeOf(project, target);
       if (place !== null && !place.startsWith('variable')) made.set(place, { name: textOf(target), value });
     };
     const isException = (name: string, depth = 0): boolean =>
-      (project.classes.get(name) ?? []).some(c => c.bases.some(b => /(Error|Exception)$/.test(b) || (depth < 6 && isException(b.split('.').at(-1)!, depth + 1))));
+      (project.classes.get(name) ?? []).some(c =>
+        c.bases.some(b => /(Error|Exception)$/.test(b) || (depth < 6 && isException(b.split('.').at(-1)!, depth + 1))),
+      );
     for (const file of project.files)
       for (const a of descendants(file.root, 'assignment')) {
         const f = enclosing(a, 'function_definition');
@@ -38,7 +41,10 @@ export const reraisedInstance: Rule = {
         found.push(
           matchAt(project, reraisedInstance, raise, {
             sentence: `${source.name}, made once at line ${source.value.line}, is raised again and again; each raise adds to its __traceback__, which keeps the frames and their locals`,
-            fix: { summary: `raise a new ${textOf(child(source.value, 'function')!)}(…) at line ${raise.line} (or ${source.name}.with_traceback(None))`, patch: patchOf(file, [{ start: n.start, end: n.end, text: `${textOf(n)}.with_traceback(None)` }], root) },
+            fix: {
+              summary: `raise a new ${textOf(child(source.value, 'function')!)}(…) at line ${raise.line} (or ${source.name}.with_traceback(None))`,
+              patch: patchOf(file, [{ start: n.start, end: n.end, text: `${textOf(n)}.with_traceback(None)` }], root),
+            },
             subjects: [source.name.split('.').at(-1)!, textOf(child(source.value, 'function')!)],
             types: ['traceback', 'frame'],
           }),

@@ -1,8 +1,17 @@
 /** A caught exception (or a traceback or frame) kept in a container or attribute: its traceback keeps every frame on the way, with their locals. */
+
+import { constructorBound, isSmallKey } from '../bounds.ts';
 import { insertLines, patchOf } from '../diff.ts';
 import { definitionLine } from '../fix-bound.ts';
-import { constructorBound, isSmallKey } from '../bounds.ts';
-import { attributeValues, importedPath, lastName, methodClass, functionScope, type Project, scopeAt } from '../project.ts';
+import {
+  attributeValues,
+  functionScope,
+  importedPath,
+  lastName,
+  methodClass,
+  type Project,
+  scopeAt,
+} from '../project.ts';
 import { resolveName } from '../scopes.ts';
 import { argumentsOf, bare, child, descendants, enclosing, parts, type SyntaxNode, textOf } from '../syntax.ts';
 import { inEachFile, matchAt, type PatternMatch, type Rule } from './match.ts';
@@ -31,7 +40,10 @@ export const storedException: Rule = {
         found.push(
           matchAt(project, storedException, node, {
             sentence: `${stored.container} keeps ${value.kind === 'call' ? name : `the exception ${name}`}, and its __traceback__ keeps every frame it went through with all their local variables`,
-            fix: { summary: `store traceback.format_exc() (text) instead of ${name} in ${stored.container} at line ${node.line}, or ${name}.with_traceback(None), and cap the container`, patch: inHandler && !read ? patchOf(file, edits, root) : null },
+            fix: {
+              summary: `store traceback.format_exc() (text) instead of ${name} in ${stored.container} at line ${node.line}, or ${name}.with_traceback(None), and cap the container`,
+              patch: inHandler && !read ? patchOf(file, edits, root) : null,
+            },
             subjects: stored.container.match(/\w+/g) ?? [],
             types: ['traceback', 'frame'],
             certainty: scalar ? 'maybe' : 'sure',
@@ -42,18 +54,31 @@ export const storedException: Rule = {
     }),
 };
 
-function storing(project: Project, node: SyntaxNode): { container: string; value: SyntaxNode; key: SyntaxNode | null; how: 'item' | 'call' | 'attribute' } | null {
+function storing(
+  project: Project,
+  node: SyntaxNode,
+): { container: string; value: SyntaxNode; key: SyntaxNode | null; how: 'item' | 'call' | 'attribute' } | null {
   if (node.kind === 'assignment') {
     const left = child(node, 'left');
     const value = child(node, 'right');
     if (left === null || value === null) return null;
-    if (left.kind === 'subscript') return outlives(project, child(left, 'value')!) ? { container: textOf(child(left, 'value')!), value, key: child(left, 'subscript'), how: 'item' } : null;
+    if (left.kind === 'subscript')
+      return outlives(project, child(left, 'value')!)
+        ? { container: textOf(child(left, 'value')!), value, key: child(left, 'subscript'), how: 'item' }
+        : null;
     if (left.kind === 'attribute') return { container: textOf(left), value, key: null, how: 'attribute' };
-    if (left.kind === 'identifier' && functionScope(project, node).globals.has(textOf(left))) return { container: textOf(left), value, key: null, how: 'attribute' };
+    if (left.kind === 'identifier' && functionScope(project, node).globals.has(textOf(left)))
+      return { container: textOf(left), value, key: null, how: 'attribute' };
     return null;
   }
   const callee = child(node, 'function');
-  if (callee?.kind !== 'attribute' || !['append', 'appendleft', 'add', 'put', 'put_nowait', 'insert', 'setdefault', 'extend'].includes(textOf(child(callee, 'attribute')!))) return null;
+  if (
+    callee?.kind !== 'attribute' ||
+    !['append', 'appendleft', 'add', 'put', 'put_nowait', 'insert', 'setdefault', 'extend'].includes(
+      textOf(child(callee, 'attribute')!),
+    )
+  )
+    return null;
   const value = argumentsOf(node).positional.at(-1);
   const object = child(callee, 'object')!;
   if (value === undefined || !outlives(project, object) || boundedBy(project, object)) return null;
@@ -65,7 +90,12 @@ function outlives(project: Project, container: SyntaxNode): boolean {
   const n = bare(container);
   if (n.kind !== 'identifier') return true;
   const scope = resolveName(textOf(n), scopeAt(project, n));
-  return scope === null || scope.kind === 'module' || scope !== functionScope(project, n) || !(scope.bindings.get(textOf(n)) ?? []).some(b => b.kind === 'assignment');
+  return (
+    scope === null ||
+    scope.kind === 'module' ||
+    scope !== functionScope(project, n) ||
+    !(scope.bindings.get(textOf(n)) ?? []).some(b => b.kind === 'assignment')
+  );
 }
 
 /** Whether the container was made with a limit of its own. */
@@ -73,10 +103,15 @@ function boundedBy(project: Project, container: SyntaxNode): boolean {
   const n = bare(container);
   if (n.kind === 'attribute') {
     const owner = methodClass(functionScope(project, n))?.owner.name;
-    return owner !== undefined && attributeValues(project, owner, textOf(child(n, 'attribute')!)).some(v => constructorBound(project, v) !== null);
+    return (
+      owner !== undefined &&
+      attributeValues(project, owner, textOf(child(n, 'attribute')!)).some(v => constructorBound(project, v) !== null)
+    );
   }
   const scope = n.kind === 'identifier' ? resolveName(textOf(n), scopeAt(project, n)) : null;
-  return (scope?.bindings.get(textOf(n)) ?? []).some(b => b.kind === 'assignment' && constructorBound(project, child(b, 'right') ?? b) !== null);
+  return (scope?.bindings.get(textOf(n)) ?? []).some(
+    b => b.kind === 'assignment' && constructorBound(project, child(b, 'right') ?? b) !== null,
+  );
 }
 
 /** The part of a stored value that is a caught exception, exc_info, or a frame; text made from one is harmless. */
@@ -98,12 +133,25 @@ function livingPart(project: Project, value: SyntaxNode): SyntaxNode | null {
   }
   if (n.kind === 'attribute') {
     const object = child(n, 'object')!;
-    return ['__traceback__', 'tb_frame', 'f_back'].includes(textOf(child(n, 'attribute')!)) ? (livingPart(project, object) ?? n) : null;
+    return ['__traceback__', 'tb_frame', 'f_back'].includes(textOf(child(n, 'attribute')!))
+      ? (livingPart(project, object) ?? n)
+      : null;
   }
   if (n.kind === 'subscript') return livingPart(project, child(n, 'value')!);
   if (n.kind !== 'call') return null;
   const path = importedPath(project, child(n, 'function')!);
-  if (path !== null && ['sys.exc_info', 'sys.exception', 'sys._getframe', 'inspect.currentframe', 'inspect.stack', 'inspect.trace'].includes(path)) return n;
+  if (
+    path !== null &&
+    [
+      'sys.exc_info',
+      'sys.exception',
+      'sys._getframe',
+      'inspect.currentframe',
+      'inspect.stack',
+      'inspect.trace',
+    ].includes(path)
+  )
+    return n;
   // A record of the project that is handed the exception keeps it.
   const name = lastName(child(n, 'function')!);
   if (name !== null && (project.classes.has(name) || /^[A-Z]/.test(name)) && !/^(str|repr|format)/.test(name)) {
@@ -119,5 +167,9 @@ function livingPart(project: Project, value: SyntaxNode): SyntaxNode | null {
 /** Whether what is stored is used as an exception later (raised again, formatted), so that text would not do. */
 function usedAsException(project: Project, container: string): boolean {
   const last = container.split('.').at(-1)!;
-  return project.files.some(f => descendants(f.root, 'raise_statement').some(r => textOf(r).includes(last)) || /__traceback__|format_exception/.test(f.text));
+  return project.files.some(
+    f =>
+      descendants(f.root, 'raise_statement').some(r => textOf(r).includes(last)) ||
+      /__traceback__|format_exception/.test(f.text),
+  );
 }

@@ -2,7 +2,17 @@
 import { functionScope, importedPath, type Project } from '../project.ts';
 import { child, descendants, type SyntaxNode, textOf } from '../syntax.ts';
 
-const identities = new Set(['threading.current_thread', 'threading.currentThread', 'threading.get_ident', 'threading.get_native_id', '_thread.get_ident', 'thread.get_ident', 'asyncio.current_task', 'greenlet.getcurrent', 'contextvars.copy_context']);
+const identities = new Set([
+  'threading.current_thread',
+  'threading.currentThread',
+  'threading.get_ident',
+  'threading.get_native_id',
+  '_thread.get_ident',
+  'thread.get_ident',
+  'asyncio.current_task',
+  'greenlet.getcurrent',
+  'contextvars.copy_context',
+]);
 
 /** The call that gives the identity, or null. A local variable is followed to its value, a call to what it returns. */
 export function threadKey(project: Project, key: SyntaxNode, depth = 0): string | null {

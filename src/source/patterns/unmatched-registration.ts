@@ -50,9 +50,11 @@ export const unmatchedRegistration: Rule = {
         const name = lastName(callee);
         if (name === null) continue;
         const path = importedPath(project, callee) ?? '';
-        const undo = path === 'atexit.register' ? ['unregister'] : path === 'weakref.finalize' ? null : (undoes.get(name) ?? null);
+        const undo =
+          path === 'atexit.register' ? ['unregister'] : path === 'weakref.finalize' ? null : (undoes.get(name) ?? null);
         if (undo === null || (callee.kind === 'identifier' && path === name)) continue;
-        if (/selector|poll(er)?$/i.test(textOf(callee)) || path.startsWith('socket.') || path.startsWith('sqlite3.')) continue;
+        if (/selector|poll(er)?$/i.test(textOf(callee)) || path.startsWith('socket.') || path.startsWith('sqlite3.'))
+          continue;
         if (callee.kind === 'attribute' && lastsOnlyAsLong(project, child(callee, 'object'), call)) continue;
         const { positional, keywords } = argumentsOf(call);
         const weak = keywords.get('weak');
@@ -65,7 +67,18 @@ export const unmatchedRegistration: Rule = {
           matchAt(project, unmatchedRegistration, call, {
             sentence: `${functionScope(project, call).qualname}() registers ${kept.text} with ${target} each time it runs, and nothing in the program calls ${undo.length > 0 ? undo[0] : 'anything that takes it back'}${path === 'atexit.register' ? ' for it before the process ends' : ''}`,
             fix: unregistering(project, call, candidate, path, undo, weak ?? null, root),
-            subjects: [...kept.subjects, ...(callee.kind === 'attribute' ? [textOf(child(callee, 'object') ?? callee).split('.').at(-1)!] : []), name, ...(path === 'atexit.register' ? ['atexit'] : [])],
+            subjects: [
+              ...kept.subjects,
+              ...(callee.kind === 'attribute'
+                ? [
+                    textOf(child(callee, 'object') ?? callee)
+                      .split('.')
+                      .at(-1)!,
+                  ]
+                : []),
+              name,
+              ...(path === 'atexit.register' ? ['atexit'] : []),
+            ],
             types: kept.types,
           }),
         );
@@ -82,12 +95,19 @@ function fresh(project: Project, argument: SyntaxNode): boolean {
   if (n.kind === 'call') {
     const path = importedPath(project, child(n, 'function') ?? n);
     const name = lastName(child(n, 'function') ?? n);
-    return path === 'functools.partial' || (name !== null && (project.classes.has(name) || /Handler$|Listener$|Observer$/.test(name)));
+    return (
+      path === 'functools.partial' ||
+      (name !== null && (project.classes.has(name) || /Handler$|Listener$|Observer$/.test(name)))
+    );
   }
   if (n.kind !== 'identifier') return false;
   if (textOf(n) === 'self') return true;
   const scope = resolveName(textOf(n), scopeAt(project, n));
-  return scope !== null && scope.kind === 'function' && (scope.bindings.get(textOf(n)) ?? []).some(b => b.kind === 'function_definition');
+  return (
+    scope !== null &&
+    scope.kind === 'function' &&
+    (scope.bindings.get(textOf(n)) ?? []).some(b => b.kind === 'function_definition')
+  );
 }
 
 /** Whether what it is registered with dies with the registration's own scope (a local made here, or part of self). */
@@ -107,7 +127,13 @@ function lastsOnlyAsLong(project: Project, receiver: SyntaxNode | null, call: Sy
     const self = method.method.parameters[0]?.name;
     const [head, attribute] = [child(n, 'object'), child(n, 'attribute')];
     if (head !== null && textOf(head) === self && attribute !== null)
-      return method.owner.children.some(m => m.kind === 'function' && descendants(m.body, 'assignment').some(a => textOf(child(a, 'left') ?? a) === chain && made(child(a, 'right'))));
+      return method.owner.children.some(
+        m =>
+          m.kind === 'function' &&
+          descendants(m.body, 'assignment').some(
+            a => textOf(child(a, 'left') ?? a) === chain && made(child(a, 'right')),
+          ),
+      );
   }
   return false;
 }
@@ -124,7 +150,10 @@ function weakByDefault(project: Project, name: string, call: SyntaxNode, weak: S
   const receiver = child(child(call, 'function') ?? call, 'object');
   const type = receiver === null ? null : typeOf(project, receiver);
   return (project.functions.get(name) ?? []).some(
-    f => (type === null || f.scope.parent?.name === type) && (f.scope.parameters.some(p => p.name === 'weak' && p.default !== null && textOf(p.default) === 'True') || /WeakMethod|WeakSet|weakref\.ref|\bref\(/.test(textOf(f.scope.body))),
+    f =>
+      (type === null || f.scope.parent?.name === type) &&
+      (f.scope.parameters.some(p => p.name === 'weak' && p.default !== null && textOf(p.default) === 'True') ||
+        /WeakMethod|WeakSet|weakref\.ref|\bref\(/.test(textOf(f.scope.body))),
   );
 }
 
@@ -132,43 +161,80 @@ function describe(project: Project, argument: SyntaxNode): { text: string; subje
   const n = bare(argument);
   if (n.kind === 'attribute') {
     const type = typeOf(project, child(n, 'object') ?? n);
-    return { text: `the bound method ${textOf(n)} (which keeps its ${type ?? 'object'})`, subjects: [textOf(child(n, 'attribute') ?? n), ...(type === null ? [] : [type])], types: type === null ? [] : [type] };
+    return {
+      text: `the bound method ${textOf(n)} (which keeps its ${type ?? 'object'})`,
+      subjects: [textOf(child(n, 'attribute') ?? n), ...(type === null ? [] : [type])],
+      types: type === null ? [] : [type],
+    };
   }
   if (n.kind === 'lambda') return { text: 'a new lambda', subjects: [], types: ['function'] };
-  if (n.kind === 'call') return { text: `a new ${textOf(child(n, 'function') ?? n)}`, subjects: [lastName(child(n, 'function') ?? n) ?? ''], types: [lastName(child(n, 'function') ?? n) ?? ''] };
+  if (n.kind === 'call')
+    return {
+      text: `a new ${textOf(child(n, 'function') ?? n)}`,
+      subjects: [lastName(child(n, 'function') ?? n) ?? ''],
+      types: [lastName(child(n, 'function') ?? n) ?? ''],
+    };
   if (textOf(n) === 'self') {
     const type = typeOf(project, n);
-    return { text: `self (a ${type ?? 'new object'})`, subjects: type === null ? [] : [type], types: type === null ? [] : [type] };
+    return {
+      text: `self (a ${type ?? 'new object'})`,
+      subjects: type === null ? [] : [type],
+      types: type === null ? [] : [type],
+    };
   }
   return { text: `the function ${textOf(n)} it has just defined`, subjects: [textOf(n)], types: ['function'] };
 }
 
-function unregistering(project: Project, call: SyntaxNode, argument: SyntaxNode, path: string, undo: readonly string[], weak: SyntaxNode | null, root?: string): Fix {
+function unregistering(
+  project: Project,
+  call: SyntaxNode,
+  argument: SyntaxNode,
+  path: string,
+  undo: readonly string[],
+  weak: SyntaxNode | null,
+  root?: string,
+): Fix {
   const file = project.fileOf.get(rootOf(call))!;
   const scope = functionScope(project, call);
   const method = methodClass(scope);
   if (weak !== null && textOf(weak) === 'False') {
     // A weak receiver dies with the call that defined it, which ends the growth but also the delivery later on.
-    return { summary: `in ${scope.qualname}() connect one module-level receiver at import, or ${undo[0] ?? 'disconnect'} it in a finally block; weak=False at line ${weak.line} keeps every receiver for ever`, patch: weakPatch(file, weak, root) };
+    return {
+      summary: `in ${scope.qualname}() connect one module-level receiver at import, or ${undo[0] ?? 'disconnect'} it in a finally block; weak=False at line ${weak.line} keeps every receiver for ever`,
+      patch: weakPatch(file, weak, root),
+    };
   }
-  const closing = method?.owner.children.find(m => m.kind === 'function' && /^(close|stop|shutdown|dispose|release|aclose|__exit__|disconnect|cleanup|teardown|terminate|detach)$/.test(m.name));
+  const closing = method?.owner.children.find(
+    m =>
+      m.kind === 'function' &&
+      /^(close|stop|shutdown|dispose|release|aclose|__exit__|disconnect|cleanup|teardown|terminate|detach)$/.test(
+        m.name,
+      ),
+  );
   const n = bare(argument);
   if (closing !== undefined && n.kind === 'attribute' && undo.length > 0) {
     const self = closing.parameters[0]?.name ?? 'self';
     const owner = method!.method.parameters[0]?.name ?? 'self';
     const rename = (text: string): string => text.replace(new RegExp(`\\b${owner}\\b`, 'g'), self);
-    const receiver = path === 'atexit.register' ? textOf(child(call, 'function')!).replace(/register$/, 'unregister') : `${textOf(child(child(call, 'function')!, 'object')!)}.${undo[0]}`;
+    const receiver =
+      path === 'atexit.register'
+        ? textOf(child(call, 'function')!).replace(/register$/, 'unregister')
+        : `${textOf(child(child(call, 'function')!, 'object')!)}.${undo[0]}`;
     const known = path === 'atexit.register' || receiver.startsWith(`${owner}.`) || hasUndo(project, call, undo[0]!);
     const others = argumentsOf(call).positional.map(a => rename(textOf(a)));
     const line = parts(closing.body)[0]!.line;
-    const text = path === 'atexit.register' ? `${receiver}(${rename(textOf(n))})` : `${rename(receiver)}(${others.join(', ')})`;
+    const text =
+      path === 'atexit.register' ? `${receiver}(${rename(textOf(n))})` : `${rename(receiver)}(${others.join(', ')})`;
     return {
       summary: `call ${text} in ${closing.qualname}() at line ${closing.node.line}`,
       patch: known ? patchOf(file, [insertLines(file, line, [indentOf(file, line) + text])], root) : null,
     };
   }
   const undoName = undo[0] ?? 'the matching call';
-  return { summary: `call ${undoName} for what ${scope.qualname}() registers at line ${call.line} when it is done (in a finally block, or in close()), or register once at import`, patch: null };
+  return {
+    summary: `call ${undoName} for what ${scope.qualname}() registers at line ${call.line} when it is done (in a finally block, or in close()), or register once at import`,
+    patch: null,
+  };
 }
 
 function weakPatch(file: Parameters<typeof patchOf>[0], weak: SyntaxNode, root?: string): string | null {
