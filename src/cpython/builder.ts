@@ -9,6 +9,7 @@ import { type HeapColumns, LabelKind, makeLabel } from './columns.ts';
 import type { Layout } from './layout.ts';
 import { isInterned, readText } from './text.ts';
 import { TypeFlag, type TypeTable } from './types.ts';
+import { type SizeFacts, sizeFacts } from './versions/sizes.ts';
 
 const MAX_LABEL_LENGTH = 120;
 const IDENTIFIER = /^[\p{L}_][\p{L}\p{N}_]*$/u;
@@ -17,6 +18,8 @@ export class HeapBuilder {
   readonly memory: Memory;
   readonly layout: Layout;
   readonly types: TypeTable;
+  /** What sys.getsizeof counts in this version. */
+  readonly sizes: SizeFacts;
   nodeCount = 0;
   edgeCount = 0;
   /** Columns, see HeapColumns; longer than nodeCount. */
@@ -42,6 +45,7 @@ export class HeapBuilder {
     this.memory = memory;
     this.layout = layout;
     this.types = types;
+    this.sizes = sizeFacts(layout.version);
     const n = Math.max(1024, Math.ceil(expectedNodes));
     this.address = new Float64Array(n);
     this.type = new Uint32Array(n);

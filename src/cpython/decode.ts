@@ -440,7 +440,7 @@ class HeapDecoder {
 
   private decodeAll(): void {
     const { heap, types, memory, layout } = this;
-    const decoders = types.plans.map(plan => decoderOf(plan.base));
+    const decoders = types.plans.map(plan => decoderOf(heap, plan));
     let typesAdded = 0;
     for (let node = 0; ; node++) {
       if (node === heap.nodeCount) {
@@ -459,7 +459,7 @@ class HeapDecoder {
         continue;
       }
       const type = heap.type[node];
-      while (decoders.length <= type) decoders.push(decoderOf(types.plans[decoders.length].base));
+      while (decoders.length <= type) decoders.push(decoderOf(heap, types.plans[decoders.length]));
       const plan = types.plans[type];
       const count = memory.uint32(a + layout.object.refcount);
       const immortal = layout.immortalFrom >= 0 && count >= layout.immortalFrom;
@@ -468,12 +468,8 @@ class HeapDecoder {
       if (plan.finalizer) heap.flags[node] |= NodeFlag.finalizer;
       heap.size[node] = plan.preSize + plan.basicSize + (plan.itemSize > 0 ? Math.abs(memory.signed(a + layout.var.count)) * plan.itemSize : 0);
       decoders[type](heap, a, node, plan);
-      if (plan.slots.length > 0 || plan.managedDict || plan.heapType) decodeInstanceParts(heap, a, plan);
-      else if (plan.dictOffset !== 0 && plan.base !== 'type' && plan.base !== 'BaseException' && plan.base !== 'function' && plan.base !== 'module') {
-        decodeInstanceParts(heap, a, plan);
-      }
-      if (plan.inlineValues) heap.size[node] += inlineValuesSize(heap, a, plan);
+      if (plan.slots.length > 0 || plan.managedDict || plan.heapType || plan.dictOffset !== 0) decodeInstanceParts(heap, a, plan);
+      if (plan.inlineValues && heap.sizes.inlineValues) heap.size[node] += inlineValuesSize(heap, a, plan);
     }
   }
 }
-

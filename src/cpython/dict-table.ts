@@ -63,7 +63,7 @@ export function forEachItem(reader: Reader, layout: Layout, dict: number, visit:
   for (let i = 0; i < shape.count; i++) {
     const entry = shape.entries + i * shape.entrySize;
     const key = reader.word(entry + shape.keyOffset);
-    const value = values === 0 ? reader.word(entry + shape.valueOffset) : reader.word(values + layout.managed.values.items + 8 * i);
+    const value = values === 0 ? reader.word(entry + shape.valueOffset) : reader.word(values + Math.max(0, layout.managed.values.items) + 8 * i);
     if (key !== 0 && value !== 0 && visit(key, value) === true) return;
   }
 }

@@ -31,6 +31,13 @@ export interface Slot {
   readonly name: string;
 }
 
+/** A type made in C: its tp_name and its instances' size. */
+export interface CBase {
+  readonly name: string;
+  readonly address: number;
+  readonly basicSize: number;
+}
+
 /** How instances of one type are laid out. */
 export interface TypePlan {
   readonly index: number;
@@ -38,6 +45,12 @@ export interface TypePlan {
   readonly name: string;
   /** The built-in whose C structure the instances begin with; '' when only `object`. */
   readonly base: string;
+  /** That built-in and its own bases that are made in C, nearest first, without `object`. */
+  readonly cBases: readonly CBase[];
+  /** Members that the C bases themselves say are references (tp_members). */
+  readonly members: readonly Slot[];
+  /** Offsets of words that are named otherwise, ascending: members, dict, weak list. */
+  readonly skipOffsets: readonly number[];
   readonly basicSize: number;
   readonly itemSize: number;
   readonly flags: number;
@@ -83,7 +96,7 @@ export class TypeTable {
   addSynthetic(name: string): number {
     const index = this.plans.length;
     this.plans.push({
-      index, address: 0, name, base: name, basicSize: 0, itemSize: 0, flags: 0, heapType: false, hasGc: false, preSize: 0,
+      index, address: 0, name, base: name, cBases: [], members: [], skipOffsets: [], basicSize: 0, itemSize: 0, flags: 0, heapType: false, hasGc: false, preSize: 0,
       slots: [], dictOffset: 0, managedDict: false, inlineValues: false, finalizer: false, weakListOffset: 0,
     });
     return index;
@@ -133,12 +146,19 @@ export class TypeTable {
     const preHeader = managedDict || (m.weakFlag !== 0 && (flags & m.weakFlag) !== 0);
     const finalize = memory.word(address + t.finalize);
     const index = this.plans.length;
-    const base = this.baseLayout(address, tpName, flags, heapType);
+    const cBases = this.cBasesOf(address);
+    const base = baseLayout(cBases, flags);
+    const members = this.membersOf(cBases);
+    const dictOffset = managedDict ? 0 : memory.signed(address + t.dictOffset);
+    const weakListOffset = memory.signed(address + t.weakListOffset);
     const plan: TypePlan = {
       index,
       address,
       name: this.qualifiedName(address, tpName, heapType),
       base,
+      cBases,
+      members,
+      skipOffsets: [...new Set([...members.map(m => m.offset), dictOffset, weakListOffset])].filter(o => o > 0).sort((a, b) => a - b),
       basicSize,
       itemSize,
       flags,
@@ -146,31 +166,49 @@ export class TypeTable {
       hasGc,
       preSize: (hasGc ? layout.gc.headSize : 0) + (preHeader ? m.preHeaderSize : 0),
       slots: this.slotsOf(address),
-      dictOffset: managedDict ? 0 : memory.signed(address + t.dictOffset),
+      dictOffset,
       managedDict,
       inlineValues: m.inlineFlag !== 0 && (flags & m.inlineFlag) !== 0,
       finalizer: (heapType && finalize !== 0 && finalize !== this.objectFinalize && isPythonClass(tpName)) || memory.word(address + t.del) !== 0,
-      weakListOffset: memory.signed(address + t.weakListOffset),
+      weakListOffset,
     };
     this.plans.push(plan);
     this.known.set(address, index);
     return index;
   }
 
-  /** The C structure that instances begin with: the name of the nearest base that is made in C. */
-  private baseLayout(address: number, tpName: string, flags: number, heapType: boolean): string {
-    if ((flags & TypeFlag.typeSubclass) !== 0) return 'type';
-    if ((flags & TypeFlag.exceptionSubclass) !== 0) return 'BaseException';
-    if (!heapType) return tpName === 'object' ? '' : tpName;
+  /** The bases that are made in C, nearest first; classes made by a class statement are left out. */
+  private cBasesOf(address: number): CBase[] {
+    const { memory, layout } = this;
+    const bases: CBase[] = [];
     let at = address;
-    for (let depth = 0; depth < 200 && this.memory.has(at); depth++) {
-      const name = this.memory.cString(this.memory.word(at + this.layout.type.name), 400);
-      const isHeap = (this.memory.uint32(at + this.layout.type.flags) & TypeFlag.heapType) !== 0;
+    for (let depth = 0; depth < 200 && memory.has(at); depth++) {
+      const name = memory.cString(memory.word(at + layout.type.name), 400);
+      const isHeap = (memory.uint32(at + layout.type.flags) & TypeFlag.heapType) !== 0;
       // A type made in C from a specification has its module in tp_name; a class statement gives a bare name.
-      if (!isHeap || !isPythonClass(name)) return name === 'object' ? '' : name;
-      at = this.memory.word(at + this.layout.type.base);
+      if ((!isHeap || !isPythonClass(name)) && name !== 'object') {
+        bases.push({ name, address: at, basicSize: memory.signed(at + layout.type.basicSize) });
+      }
+      at = memory.word(at + layout.type.base);
     }
-    return '';
+    return bases;
+  }
+
+  /** The references among the tp_members of C types. */
+  private membersOf(bases: readonly CBase[]): Slot[] {
+    const { memory, layout } = this;
+    const members = new Map<number, string>();
+    for (const { address } of bases) {
+      let member = memory.word(address + layout.type.members);
+      for (let i = 0; i < 1000 && memory.has(member) && memory.word(member + layout.member.name) !== 0; i++) {
+        const offset = memory.signed(member + layout.member.offset);
+        if (layout.member.objectKinds.includes(memory.int32(member + layout.member.type)) && offset > 0 && offset < 2 ** 20 && offset % 8 === 0) {
+          if (!members.has(offset)) members.set(offset, memory.cString(memory.word(member + layout.member.name), 200));
+        }
+        member += layout.member.size;
+      }
+    }
+    return [...members].map(([offset, name]) => ({ offset, name }));
   }
 
   private slotsOf(type: number): Slot[] {
@@ -179,6 +217,8 @@ export class TypeTable {
     let at = type;
     for (let depth = 0; depth < 200 && memory.has(at); depth++) {
       if ((memory.uint32(at + layout.type.flags) & TypeFlag.heapType) === 0) break;
+      // Members of types made in C are their decoders' business.
+      if (!isPythonClass(memory.cString(memory.word(at + layout.type.name), 400))) break;
       const count = memory.signed(at + layout.var.count);
       const meta = memory.word(at + layout.object.type);
       const members = at + memory.signed(meta + layout.type.basicSize);
@@ -220,6 +260,14 @@ export class TypeTable {
   }
 }
 
+/** The C structure that instances begin with: the name of the nearest base that is made in C. */
+function baseLayout(cBases: readonly CBase[], flags: number): string {
+  if ((flags & TypeFlag.typeSubclass) !== 0) return 'type';
+  if ((flags & TypeFlag.exceptionSubclass) !== 0) return 'BaseException';
+  return cBases.length === 0 ? '' : cBases[0].name;
+}
+
+/** Was a class of this tp_name made by a class statement? Types made in C from a specification have their module in it. */
 function isPythonClass(tpName: string): boolean {
   return !tpName.includes('.');
 }

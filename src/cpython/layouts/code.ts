@@ -41,7 +41,6 @@ export const decodeFunction: Decoder = (heap, a, node) => {
   attribute(heap, a, f.annotations, '__annotations__');
   field(heap, a, f.annotate, '__annotate__');
   field(heap, a, f.typeParams, '__type_params__');
-  attribute(heap, a, f.dict, '__dict__');
   attribute(heap, a, f.closure, '__closure__');
   // The cells of a closure by the names of the variables in them: also straight from the function, so that a path reads well.
   const closure = memory.word(a + f.closure);
@@ -103,7 +102,6 @@ export const decodeModule: Decoder = (heap, a, node) => {
   const dict = memory.word(a + m.dict);
   const name = dict === 0 ? 0 : lookUp(memory, layout, dict, '__name__');
   heap.setName(node, (name === 0 ? undefined : readText(memory, layout, name, 300)) ?? textField(heap, a, m.name));
-  attribute(heap, a, m.dict, '__dict__');
   field(heap, a, m.name, 'name');
   // Module state of C modules: pointers to objects in a block of m_size bytes that the module owns.
   const state = memory.word(a + m.state);
@@ -132,8 +130,10 @@ export const decodeType: Decoder = (heap, a, node, plan) => {
   if (described >= 0) heap.setName(node, heap.types.plans[described].name);
   const keys = heapType ? memory.word(a + layout.heapType.cachedKeys) : 0;
   const shape = keys === 0 ? undefined : tableShape(memory, layout, keys);
-  // type.__sizeof__: the structure and the shared keys, no members; static types have no gc header.
-  heap.size[node] = heapType ? plan.preSize + layout.heapType.size + (shape?.bytes ?? 0) : t.size;
+  // type.__sizeof__: the structure and the shared keys, no members.
+  heap.size[node] = heapType
+    ? plan.preSize + layout.heapType.size + (shape?.bytes ?? 0)
+    : t.size + (heap.sizes.staticTypeHead ? plan.preSize : 0);
   const dict = memory.word(a + t.dict) || (heap.types.staticDicts.get(a) ?? 0);
   heap.edge(dict, heap.label(LabelKind.attribute, '__dict__'));
   attribute(heap, a, t.bases, '__bases__');
@@ -170,7 +170,40 @@ export const decodeCode: Decoder = (heap, a, node) => {
   field(heap, a, c.lineTable, 'co_linetable');
   field(heap, a, c.exceptionTable, 'co_exceptiontable');
   field(heap, a, c.code, 'co_code');
+  decodeCachedCode(heap, a);
+  if (heap.sizes.codeCaches) heap.size[node] += oldCachesSize(heap, a);
+  else heap.size[node] = Math.ceil(heap.size[node] / 8) * 8;
+  const extra = c.extra < 0 ? 0 : heap.memory.word(a + c.extra);
+  // _PyCodeObjectExtra: {size, extras[]}
+  if (extra !== 0) heap.size[node] += 8 + 8 * heap.memory.word(extra);
 };
+
+/** What co_code, co_varnames and their kind have made and kept: `_PyCoCached`, from 3.12 on a block of its own. */
+function decodeCachedCode(heap: HeapBuilder, a: number): void {
+  const c = heap.layout.code;
+  const cached = c.cached < 0 ? 0 : heap.memory.word(a + c.cached);
+  if (cached === 0) return;
+  // 3.11: the bytes object itself.
+  if (heap.types.indexOf(heap.memory.word(cached + heap.layout.object.type)) >= 0) {
+    field(heap, a, c.cached, 'co_code');
+    return;
+  }
+  for (const [i, name] of ['co_code', 'co_varnames', 'co_cellvars', 'co_freevars'].entries()) {
+    heap.edge(heap.memory.word(cached + 8 * i), heap.label(LabelKind.internal, name));
+  }
+}
+
+/** 3.8 to 3.10: cell2arg, one word a cell variable; the opcode cache: a byte an instruction and 32 bytes an entry. */
+function oldCachesSize(heap: HeapBuilder, a: number): number {
+  const { memory, layout } = heap;
+  const CELL2ARG = 96;
+  const OPCACHE = 160;
+  const OPCACHE_SIZE = 172;
+  const count = (offset: number) => memory.word(memory.word(a + offset) + layout.var.count);
+  let bytes = memory.word(a + CELL2ARG) !== 0 ? 8 * count(layout.code.cellVars) : 0;
+  if (memory.word(a + OPCACHE) !== 0) bytes += Math.floor(count(layout.code.code) / 2) + 32 * memory.uint8(a + OPCACHE_SIZE);
+  return bytes;
+}
 
 /** `function file:line` of a code object. */
 export function codeName(heap: HeapBuilder, code: number): string {
@@ -196,7 +229,6 @@ export const decodeProperty: Decoder = (heap, a) => {
 /** staticmethod and classmethod. */
 export const decodeWrapper: Decoder = (heap, a) => {
   attribute(heap, a, heap.layout.wrapper.callable, '__func__');
-  attribute(heap, a, heap.layout.wrapper.dict, '__dict__');
 };
 
 /** method_descriptor and its relatives: PyDescrObject begins {type, name, qualname}; the definition follows. */
@@ -227,7 +259,6 @@ export const decodeSlice: Decoder = (heap, a) => {
 
 export const decodeException: Decoder = (heap, a) => {
   const e = heap.layout.exception;
-  attribute(heap, a, e.dict, '__dict__');
   attribute(heap, a, e.args, 'args');
   attribute(heap, a, e.notes, '__notes__');
   attribute(heap, a, e.traceback, '__traceback__');

@@ -51,7 +51,8 @@ export function sharedKeys(heap: HeapBuilder): SharedKeys {
 /** References from the values of a split table (an instance's attributes). */
 export function decodeValues(heap: HeapBuilder, values: number, keys: number): number {
   const labels = sharedKeys(heap).labels(heap, keys);
-  const items = values + heap.layout.managed.values.items;
+  // PyDictValues, or to 3.10 the bare array.
+  const items = values + Math.max(0, heap.layout.managed.values.items);
   let used = 0;
   for (let i = 0; i < labels.length; i++) {
     const value = heap.memory.word(items + 8 * i);
@@ -119,8 +120,7 @@ export const decodeDict: Decoder = (heap, a, node, plan) => {
 /** What `dict.__sizeof__` counts for the values of a split table. */
 function splitValuesSize(heap: HeapBuilder, keys: number, values: number): number {
   const { memory, layout } = heap;
-  const v = layout.managed.values;
-  if (v.capacity >= 0) return memory.uint8(values + v.embedded) !== 0 ? 0 : 8 * memory.uint8(values + v.capacity) + v.items;
+  void values;
   const k = layout.dictKeys;
   return 8 * (memory.word(keys + k.usable) + memory.word(keys + k.entryCount));
 }

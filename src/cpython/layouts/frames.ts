@@ -76,7 +76,8 @@ function decodeOldFrame(heap: HeapBuilder, a: number, node: number, headSize: nu
   attribute(heap, a, f.locals, 'f_locals');
   attribute(heap, a, f.trace, 'f_trace');
   if (!memory.has(code)) return;
-  heap.size[node] = headSize + slotBytes(heap, code);
+  // The structure has one slot in it.
+  heap.size[node] = headSize + slotBytes(heap, code) - 8;
   const labels = labelsOfLocals(heap, code);
   for (let i = 0; i < labels.length; i++) heap.edge(memory.word(a + f.localsPlus + 8 * i), labels[i]);
   const stack = memory.word(a + f.valueStack);
@@ -156,7 +157,7 @@ export function decodeInterpreterFrame(heap: HeapBuilder, frame: number, code: n
 }
 
 /** Generators, coroutines and async generators. */
-export const decodeGenerator: Decoder = (heap, a, node) => {
+export const decodeGenerator: Decoder = (heap, a, node, plan) => {
   const { memory, layout } = heap;
   const g = layout.generator;
   field(heap, a, g.name, '__name__');
@@ -178,7 +179,12 @@ export const decodeGenerator: Decoder = (heap, a, node) => {
   field(heap, a, g.code, 'gi_code');
   if (code === 0) return;
   heap.setName(node, codeName(heap, code));
-  if (g.states !== null && state >= g.states.cleared) return;
+  heap.size[node] = plan.preSize + g.frame + layout.frame.localsPlus + slotBytes(heap, code);
+  if (g.states !== null && state >= g.states.cleared) {
+    // All of the frame is gone but for its code.
+    if (layout.generator.code < 0) heap.edge(code, heap.label(LabelKind.attribute, 'gi_code'));
+    return;
+  }
   const object = memory.word(frame + layout.frame.frameObject);
   if (object !== 0) heap.edge(object, heap.label(LabelKind.attribute, 'gi_frame'));
   decodeInterpreterFrame(heap, frame, code, g.states !== null && state === g.states.executing);

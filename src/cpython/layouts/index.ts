@@ -1,15 +1,38 @@
 /** Which decoder each built-in layout has, by the name of the type that is made in C. */
-import { decodeBuiltin, decodeCell, decodeCode, decodeDescriptor, decodeException, decodeFunction, decodeMethod, decodeMethodWrapper, decodeModule, decodeProperty, decodeSlice, decodeTraceback, decodeType, decodeWeakref, decodeWrapper, scanForReferences } from './code.ts';
+import { decodeBuiltin, decodeCell, decodeCode, decodeDescriptor, decodeException, decodeFunction, decodeMethod, decodeMethodWrapper, decodeModule, decodeProperty, decodeSlice, decodeTraceback, decodeType, decodeWeakref, decodeWrapper } from './code.ts';
 import { decodeDeque, decodeDict, decodeList, decodeSet, decodeTuple } from './containers.ts';
+import type { HeapBuilder } from '../builder.ts';
+import { TypeFlag, type TypePlan } from '../types.ts';
 import type { Decoder } from './decoder.ts';
+import { decodeUnknown, fieldDecoder, scanUnknown } from './fields.ts';
 import { decodeFrameObject, decodeGenerator } from './frames.ts';
+import { sizeDecoder } from './sizes.ts';
+import {
+  decodeDateTime,
+  decodeElement,
+  decodeElementIterator,
+  decodeLruLinks,
+  decodeOrderedDict,
+  decodePicklerMemo,
+  decodeStructSequence,
+  decodeTime,
+  decodeZoneInfo,
+} from './stdlib.ts';
 import { decodeByteArray, decodeBytes, decodeInt, decodeNothing, decodeText } from './scalars.ts';
 
 const decoders = new Map<string, Decoder>([
   ['', decodeNothing],
   ['dict', decodeDict],
   ['collections.defaultdict', decodeDict],
-  ['collections.OrderedDict', decodeDict],
+  ['collections.OrderedDict', decodeOrderedDict],
+  ['StgDict', decodeDict],
+  ['functools._lru_cache_wrapper', decodeLruLinks],
+  ['_pickle.Pickler', decodePicklerMemo],
+  ['xml.etree.ElementTree.Element', decodeElement],
+  ['_elementtree._element_iterator', decodeElementIterator],
+  ['datetime.datetime', decodeDateTime],
+  ['datetime.time', decodeTime],
+  ['zoneinfo.ZoneInfo', decodeZoneInfo],
   ['list', decodeList],
   ['tuple', decodeTuple],
   ['set', decodeSet],
@@ -57,14 +80,53 @@ const decoders = new Map<string, Decoder>([
   ['async_generator', decodeGenerator],
 ]);
 
-/** Objects of a layout that is not known: every pointer in them that leads to an object, marked as inferred. */
-const decodeUnknown: Decoder = (heap, a, _node, plan) => {
-  const header = heap.layout.object.size;
-  const items = plan.itemSize > 0 ? Math.min(1 << 20, Math.abs(heap.memory.signed(a + heap.layout.var.count)) * plan.itemSize) : 0;
-  scanForReferences(heap, a + header, plan.basicSize - header + items, header);
-};
+/** Types that have both: a built-in's layout, or linked structures, and fields of their own behind it. */
+const alsoFields = new Set(['collections.defaultdict', 'functools._lru_cache_wrapper', '_pickle.Pickler', 'StgDict']);
 
-/** The decoder of a built-in layout; a scan for pointers when it is not known. */
-export function decoderOf(base: string): Decoder {
-  return decoders.get(base) ?? decodeUnknown;
+/** Decoders by what a type's flags say it derives from, for types made in C that no table knows. */
+const byFlag: readonly (readonly [number, string])[] = [
+  [TypeFlag.dictSubclass, 'dict'],
+  [TypeFlag.listSubclass, 'list'],
+  [TypeFlag.tupleSubclass, 'tuple'],
+  [TypeFlag.strSubclass, 'str'],
+  [TypeFlag.bytesSubclass, 'bytes'],
+  [TypeFlag.intSubclass, 'int'],
+];
+
+/** The decoder of a type's C layout: its own, its nearest known base's and a scan of what comes behind that, or a scan for pointers. */
+export function decoderOf(heap: HeapBuilder, plan: TypePlan): Decoder {
+  const { version } = heap.layout;
+  const known = (name: string): Decoder | undefined => {
+    const special = decoders.get(name);
+    const fields = special === undefined || alsoFields.has(name) ? fieldDecoder(name, version) : undefined;
+    const size = sizeDecoder(name, version);
+    return inTurn([special, fields, size]);
+  };
+  if (plan.base === '') return decodeNothing;
+  if (plan.base === 'type' || plan.base === 'BaseException') {
+    // What these have besides, by the name of the C type that adds it: OSError.filename, ctypes' StgInfo.
+    const more = plan.cBases.map(base => fieldDecoder(base.name, version)).find(d => d !== undefined);
+    return inTurn([decoders.get(plan.base), more]) ?? decodeNothing;
+  }
+  const own = known(plan.base);
+  if (own !== undefined) return own;
+  if ((plan.flags & TypeFlag.tupleSubclass) !== 0 && plan.itemSize > 0) return decodeStructSequence;
+  for (const base of plan.cBases) {
+    const decoder = known(base.name);
+    if (decoder === undefined || plan.itemSize > 0) continue;
+    return (h, a, node, p) => {
+      decoder(h, a, node, p);
+      scanUnknown(h, a, base.basicSize, p);
+    };
+  }
+  for (const [flag, name] of byFlag) if ((plan.flags & flag) !== 0) return decoders.get(name) ?? decodeUnknown;
+  return decodeUnknown;
+}
+
+function inTurn(parts: readonly (Decoder | undefined)[]): Decoder | undefined {
+  const present = parts.filter(p => p !== undefined);
+  if (present.length < 2) return present[0];
+  return (heap, a, node, plan) => {
+    for (const part of present) part(heap, a, node, plan);
+  };
 }

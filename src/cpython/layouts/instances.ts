@@ -13,7 +13,8 @@ export function decodeInstanceParts(heap: HeapBuilder, a: number, plan: TypePlan
   const { memory, layout } = heap;
   for (const slot of plan.slots) heap.edge(memory.word(a + slot.offset), heap.label(LabelKind.attribute, slot.name));
   if (plan.managedDict) decodeManagedDict(heap, a, plan);
-  else if (plan.dictOffset !== 0) {
+  else if (plan.dictOffset !== 0 && plan.base !== 'type') {
+    // A class's own dict is not where its metaclass says when it is static: its decoder reads it.
     const at = a + dictOffsetOf(heap, a, plan);
     heap.edge(memory.word(at), heap.label(LabelKind.attribute, '__dict__'));
   }
@@ -41,7 +42,7 @@ function decodeManagedDict(heap: HeapBuilder, a: number, plan: TypePlan): void {
     case '3.12': {
       const word = memory.word(a - 24);
       if (word % 2 === 1) {
-        if (keys !== 0) decodeValues(heap, word - 1, keys);
+        if (keys !== 0) decodeValues(heap, word + 1, keys);
       } else heap.edge(word, dictLabel);
       return;
     }

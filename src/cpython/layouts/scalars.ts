@@ -6,7 +6,8 @@ export const decodeNothing: Decoder = () => {};
 export const decodeInt: Decoder = (heap, a, node, plan) => {
   const { form, tag, digits } = heap.layout.int;
   const { memory } = heap;
-  const count = form === 'size' ? Math.abs(memory.signed(a + heap.layout.var.count)) : Math.max(1, Math.floor(memory.word(a + tag) / 8));
+  const digitCount = form === 'size' ? Math.abs(memory.signed(a + heap.layout.var.count)) : Math.floor(memory.word(a + tag) / 8);
+  const count = Math.max(heap.sizes.leastDigits, digitCount);
   heap.size[node] = plan.preSize + (form === 'size' || !plan.heapType ? digits : plan.basicSize) + 4 * count;
 };
 
@@ -20,15 +21,17 @@ export const decodeText: Decoder = (heap, a, node, plan) => {
   heap.length[node] = length;
   if (((state >>> u.compact.shift) & u.compact.mask) === 0) {
     // A subclass's text, or a legacy string: its characters are a block of their own.
-    heap.size[node] = plan.preSize + plan.basicSize + (memory.word(a + u.data) !== 0 ? (length + 1) * kind : 0);
+    const data = memory.word(a + u.data);
+    const utf8 = memory.word(a + u.utf8);
+    heap.size[node] = plan.preSize + u.size + (data !== 0 ? (length + 1) * kind : 0) + (utf8 !== 0 && utf8 !== data ? memory.word(a + u.utf8Length) + 1 : 0);
     return;
   }
   if (((state >>> u.ascii.shift) & u.ascii.mask) !== 0) {
-    heap.size[node] = u.asciiSize + length + 1;
+    heap.size[node] = plan.preSize + u.asciiSize + length + 1;
     return;
   }
   const utf8 = memory.word(a + u.utf8);
-  heap.size[node] = u.compactSize + (length + 1) * kind + (utf8 !== 0 ? memory.word(a + u.utf8Length) + 1 : 0);
+  heap.size[node] = plan.preSize + u.compactSize + (length + 1) * kind + (utf8 !== 0 ? memory.word(a + u.utf8Length) + 1 : 0);
 };
 
 export const decodeBytes: Decoder = (heap, a, node) => {

@@ -1,0 +1,114 @@
+/**
+ * What `__sizeof__` of C types counts besides the object itself. Each is run after the type's decoder and adds to the
+ * size column. Sources: the `*_sizeof` functions of Objects/ and Modules/.
+ */
+import type { HeapBuilder } from '../builder.ts';
+import { sizeFacts } from '../versions/sizes.ts';
+import type { Decoder } from './decoder.ts';
+
+/** Bytes of a C string with its NUL; 0 for a null pointer. */
+function cStringBytes(heap: HeapBuilder, address: number): number {
+  return address === 0 ? 0 : Buffer.byteLength(heap.memory.cString(address, 1 << 16)) + 1;
+}
+
+/** What sys.getsizeof says of a bytes object. */
+function bytesObjectSize(heap: HeapBuilder, address: number): number {
+  return heap.layout.bytes.items + 1 + heap.memory.word(address + heap.layout.var.count);
+}
+
+const arraySize: Decoder = (heap, a, node) => {
+  const { memory } = heap;
+  heap.length[node] = memory.word(a + 16);
+  // arraydescr: {char typecode; int itemsize; …}
+  heap.size[node] += memory.word(a + 32) * memory.int32(memory.word(a + 40) + 4);
+  // ob_size counts items of the buffer, which is not part of the object.
+};
+
+const structSize: Decoder = (heap, a, node) => {
+  const { memory } = heap;
+  // formatcode: {fmtdef, offset, size, repeat}, ended by one without fmtdef, which counts.
+  const FORMAT_CODE = 32;
+  let code = memory.word(a + 32);
+  for (let i = 0; code !== 0 && i < 100_000; i++) {
+    heap.size[node] += FORMAT_CODE;
+    if (memory.word(code) === 0) return;
+    code += FORMAT_CODE;
+  }
+};
+
+const bufferedSize: Decoder = (heap, a, node) => {
+  const { memory } = heap;
+  if (memory.word(a + 56) !== 0) heap.size[node] += memory.word(a + 120);
+};
+
+const bytesIoSize: Decoder = (heap, a, node) => {
+  const { memory, layout } = heap;
+  const buffer = memory.word(a + 16);
+  // A buffer that somebody else holds too is not counted.
+  if (buffer !== 0 && memory.uint32(buffer + layout.object.refcount) === 1) heap.size[node] += bytesObjectSize(heap, buffer);
+};
+
+const picklerSize =
+  (outputAt: number): Decoder =>
+  (heap, a, node) => {
+    const { memory } = heap;
+    const memo = memory.word(a + 16);
+    if (memo !== 0) heap.size[node] += 32 + 16 * memory.word(memo + 16);
+    const output = memory.word(a + outputAt);
+    if (output !== 0) heap.size[node] += bytesObjectSize(heap, output);
+  };
+
+const unpicklerSize =
+  (shift: number): Decoder =>
+  (heap, a, node) => {
+    const { memory } = heap;
+    if (memory.word(a + 24) !== 0) heap.size[node] += 8 * memory.word(a + 32);
+    if (memory.word(a + 240 - shift) !== 0) heap.size[node] += 8 * memory.word(a + 256 - shift);
+    for (const text of [152, 224, 232]) heap.size[node] += cStringBytes(heap, memory.word(a + text - shift));
+  };
+
+/** combinations and permutations keep arrays of indices. */
+const indicesSize =
+  (countOf: (heap: HeapBuilder, a: number) => number): Decoder =>
+  (heap, a, node) => {
+    heap.size[node] += 8 * countOf(heap, a);
+  };
+const tupleLength = (heap: HeapBuilder, at: number) => heap.memory.word(heap.memory.word(at) + heap.layout.var.count);
+
+const decimalSize: Decoder = (heap, a, node) => {
+  const { memory } = heap;
+  const STATIC_DATA = 0x20;
+  if ((memory.uint8(a + 24) & STATIC_DATA) === 0) heap.size[node] += 8 * memory.word(a + 56);
+};
+
+const stgDictSize: Decoder = (heap, a, node) => {
+  const { memory } = heap;
+  const length = memory.word(a + 64);
+  const elements = memory.word(a + 88);
+  heap.size[node] += cStringBytes(heap, memory.word(a + 168)) + 8 * memory.int32(a + 176);
+  if (elements !== 0) heap.size[node] += 8 * (length + 1);
+};
+
+const sizes = new Map<string, Decoder>([
+  ['array.array', arraySize],
+  ['Struct', structSize],
+  ['_struct.Struct', structSize],
+  ['_io.BufferedReader', bufferedSize],
+  ['_io.BufferedWriter', bufferedSize],
+  ['_io.BufferedRandom', bufferedSize],
+  ['_io.BytesIO', bytesIoSize],
+  ['itertools.product', indicesSize((heap, a) => tupleLength(heap, a + 16))],
+  ['itertools.combinations', indicesSize((heap, a) => heap.memory.word(a + 40))],
+  ['itertools.combinations_with_replacement', indicesSize((heap, a) => heap.memory.word(a + 40))],
+  ['itertools.permutations', indicesSize((heap, a) => tupleLength(heap, a + 16) + heap.memory.word(a + 48))],
+  ['decimal.Decimal', decimalSize],
+  ['StgDict', stgDictSize],
+]);
+
+/** What to add to the size of a type's objects, by its tp_name, in one version ('3.11'); undefined when there is nothing to add. */
+export function sizeDecoder(name: string, version: string): Decoder | undefined {
+  const facts = sizeFacts(version);
+  if (name === '_pickle.Pickler') return picklerSize(facts.picklerOutput);
+  if (name === '_pickle.Unpickler') return unpicklerSize(facts.unpicklerShift);
+  return sizes.get(name);
+}
