@@ -27,6 +27,8 @@ const MAX_HEAPS = 1 << 16;
 /** One `struct malloc_state`. */
 export interface ArenaState {
   readonly address: number;
+  /** First address behind the struct. */
+  readonly end: number;
   readonly main: boolean;
   /** Address of the first bin's links; `top` and `last_remainder` are the two words before it. */
   readonly bins: number;
@@ -97,6 +99,7 @@ function ringFrom(memory: Memory, bins: number): ArenaState[] | undefined {
         const binsOf = address + before;
         return {
           address,
+          end: binsOf + END,
           main: address === main,
           bins: binsOf,
           topWord: binsOf - 16,
@@ -128,7 +131,7 @@ export function heapsOf(memory: Memory, state: ArenaState, arena: number): Chunk
   ) {
     if (memory.word(heap) !== state.address) break;
     seen.add(heap);
-    const start = heap === firstHeap ? alignUp(state.bins + END, 16) : alignUp(heap + infoBytes, 16);
+    const start = heap === firstHeap ? alignUp(state.end, 16) : alignUp(heap + infoBytes, 16);
     regions.push({ start, end: heap + memory.word(heap + 16), arena });
     heap = memory.word(heap + 8);
   }

@@ -45,8 +45,9 @@ export interface MallocBlocks {
 export const MMAPPED = 0xffff;
 
 export interface MallocArena {
-  /** Address of the `struct malloc_state`. */
+  /** Address of the `struct malloc_state`, and the first address behind it. */
   readonly address: number;
+  readonly end: number;
   readonly main: boolean;
   /** The word that holds the address of the top chunk: it is written when the arena grows. */
   readonly topWord: number;
@@ -208,6 +209,7 @@ class HeapWalk {
     const sum = t.inUse + t.bins + t.fast + t.cache + t.top;
     return {
       address: state.address,
+      end: state.end,
       main: state.main,
       topWord: state.topWord,
       top: state.top,
