@@ -1,25 +1,47 @@
 /** TARGET on the command line: a pid, a core file or a snapshot file, opened as a heap graph in this one place. */
 import { existsSync, statSync } from 'node:fs';
-import { type Decoded, decode, type HeapOrigin, NodeFlag } from '../cpython/index.ts';
+import { type MemoryPart, residency, residencyFacts } from '../analysis/index.ts';
+import { type CollectorFacts, decode, type HeapOrigin, NodeFlag } from '../cpython/index.ts';
 import { HeapGraph, readSnapshot } from '../heap/index.ts';
-import { capture, ExitCode, isCore, LeakscopeError, openCore, type ProcessImage } from '../process/index.ts';
+import {
+  capture,
+  ExitCode,
+  isCore,
+  LeakscopeError,
+  Memory,
+  openCore,
+  type ProcessImage,
+  ResidentMemory,
+} from '../process/index.ts';
 import type { TargetDocument } from '../report/index.ts';
 import type { ViaOptions } from './command.ts';
 import type { Progress } from './progress.ts';
 
 export type TargetKind = 'process' | 'core' | 'snapshot';
 
+/** What is known of a target besides its graph; it is kept in snapshot files too. */
+export interface TargetFacts {
+  readonly collector?: CollectorFacts;
+  /** Where every resident byte is; asked for with `account`. */
+  readonly memory?: {
+    readonly resident: number;
+    readonly parts: readonly MemoryPart[];
+    readonly notes: readonly string[];
+  };
+}
+
 export interface OpenedTarget {
   readonly kind: TargetKind;
   readonly graph: HeapGraph;
-  /** What decoding found out besides the graph; absent for a snapshot file. */
-  readonly decoded?: Decoded;
+  readonly facts: TargetFacts;
   /** Seconds for copying memory (or reading the file) and for decoding it. */
   readonly seconds: { readonly read: number; readonly decode: number };
 }
 
 export interface OpenOptions extends Partial<ViaOptions> {
   readonly progress: Progress;
+  /** Also find out where every resident byte is. */
+  readonly account?: boolean;
 }
 
 /** What TARGET means: only digits are a pid, anything else is a file. Throws LeakscopeError when it is neither. */
@@ -29,20 +51,9 @@ export function kindOf(target: string): TargetKind {
     if (pid >= 1 && pid < 2 ** 31) return 'process';
     throw new LeakscopeError(`${target} is not a process id`, ExitCode.usage, 'Write the pid as ps shows it.');
   }
-  if (!existsSync(target)) {
-    throw new LeakscopeError(
-      `there is no file ${target}`,
-      ExitCode.usage,
-      'A target is a pid, a core file or a snapshot file.',
-    );
-  }
-  if (!statSync(target).isFile()) {
-    throw new LeakscopeError(
-      `${target} is not a file`,
-      ExitCode.usage,
-      'A target is a pid, a core file or a snapshot file.',
-    );
-  }
+  const remedy = 'A target is a pid, a core file or a snapshot file.';
+  if (!existsSync(target)) throw new LeakscopeError(`there is no file ${target}`, ExitCode.usage, remedy);
+  if (!statSync(target).isFile()) throw new LeakscopeError(`${target} is not a file`, ExitCode.usage, remedy);
   return isCore(target) ? 'core' : 'snapshot';
 }
 
@@ -53,23 +64,26 @@ export async function openTarget(target: string, options: OpenOptions): Promise<
     options.progress.say(`reading ${target}`);
     const begun = performance.now();
     const graph = await readSnapshot(target);
-    return { kind, graph, seconds: { read: (performance.now() - begun) / 1000, decode: 0 } };
+    const seconds = { read: (performance.now() - begun) / 1000, decode: 0 };
+    return { kind, graph, facts: (graph.facts ?? {}) as TargetFacts, seconds };
   }
-  using image = openImage(target, kind, options);
+  using image = kind === 'core' ? openCore(target) : capture(Number(target), { via: options.via ?? 'auto' });
   options.progress.say(`reading the heap of ${kind === 'core' ? target : `process ${target}`}`);
-  const decoded = decode(image);
-  return {
-    kind,
-    graph: new HeapGraph(decoded.columns, decoded.origin),
-    decoded,
-    seconds: { read: decoded.readMs / 1000, decode: decoded.decodeMs / 1000 },
-  };
+  return { kind, ...readHeap(image, options.account === true) };
 }
 
-/** A frozen moment of a live process or of a core; close it with `using`. */
-export function openImage(target: string, kind: 'process' | 'core', options: OpenOptions): ProcessImage {
-  if (kind === 'core') return openCore(target);
-  return capture(Number(target), { via: options.via ?? 'auto' });
+function readHeap(image: ProcessImage, account: boolean): Omit<OpenedTarget, 'kind'> {
+  const begun = performance.now();
+  const resident = account && image.via !== 'core' ? ResidentMemory.read(image.pid) : undefined;
+  const memory = Memory.copy(image);
+  const copiedMs = performance.now() - begun;
+  const decoded = decode(image, { memory });
+  const facts: TargetFacts = { collector: decoded.collector };
+  return {
+    graph: new HeapGraph(decoded.columns, decoded.origin),
+    facts: account ? { ...facts, memory: residency(residencyFacts(image, memory, decoded, resident)) } : facts,
+    seconds: { read: (copiedMs + decoded.readMs) / 1000, decode: decoded.decodeMs / 1000 },
+  };
 }
 
 export function targetDocument(origin: HeapOrigin): TargetDocument {
@@ -82,7 +96,7 @@ export function documentHead(graph: HeapGraph): { schema: 1; target: TargetDocum
   return { schema: 1, target: targetDocument(graph.origin), notes: graph.origin.notes };
 }
 
-/** How many objects there are, and their bytes; synthetic nodes are no objects. */
+/** How many objects there are, and their bytes; synthetic nodes (the root, threads, frames without an object) are none. */
 export function totalsOf(graph: HeapGraph): { objects: number; bytes: number } {
   const { nodeCount, size, flags } = graph.columns;
   let objects = 0;

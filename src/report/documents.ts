@@ -69,7 +69,10 @@ export interface GrowthDocument extends Document {
   readonly holders: readonly {
     readonly expression: string;
     readonly path: readonly string[];
+    /** Of what it holds more of. */
     readonly type: string;
+    /** Of the holder itself. */
+    readonly holder_type: string;
     readonly count_growth: number;
     readonly bytes_growth: number;
     readonly fingerprint: string;

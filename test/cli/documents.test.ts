@@ -1,8 +1,11 @@
 /** Each JSON document against CLI.md, field by field, on a live process whose heap is known. */
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { onePythonPerMinor, spawnTarget, type Target } from '../support/pythons.ts';
-import { leakscope } from './command.ts';
+import { directory, leakscope } from './command.ts';
 
+/** Holds 500 sessions; a line of input makes 100 more, and a line of output says so. */
 const PROGRAM = [
   'import threading',
   'class Session:',
@@ -12,7 +15,11 @@ const PROGRAM = [
   'SESSIONS = {n: Session(n) for n in range(500)}',
   'class Node: pass',
   'print("ready", flush=True)',
-  'input()',
+  'while True:',
+  '    try: line = input()',
+  '    except EOFError: break',
+  '    for n in range(len(SESSIONS), len(SESSIONS) + 100): SESSIONS[n] = Session(n)',
+  '    print("more", flush=True)',
 ].join('\n');
 
 const hex = expect.stringMatching(/^0x[0-9a-f]+$/);
@@ -107,6 +114,84 @@ describe.each(interpreters)('$version', python => {
     const one = await documentOf('who', String(target.pid), path.nodes[2].address);
     expect(one).toMatchObject({ type: '__main__.Session', count: 1 });
     expect(one.paths[0].nodes[2].address).toBe(path.nodes[2].address);
+  });
+
+  test('snapshot: a file that every command takes, and what it holds', async () => {
+    const file = join(directory, `${python.version}.lss`);
+    const document = await documentOf('snapshot', String(target.pid), '-o', file);
+    expect(document).toMatchObject({
+      file,
+      bytes: statSync(file).size,
+      via: expect.stringMatching(/^(fork|freeze)$/),
+      pause_ms: number,
+      objects: number,
+      edges: number,
+      native_blocks: number,
+      undecoded: expect.any(Array),
+      seconds: { read: number, decode: number, write: number },
+    });
+    const live = await documentOf('types', String(target.pid));
+    const kept = await documentOf('types', file);
+    expect(kept.types).toEqual(live.types);
+    expect(kept.objects).toBe(document.objects);
+    expect(kept.target).toEqual(document.target);
+    const who = await documentOf('who', file, 'Session');
+    expect(who.count).toBe(500);
+    // A file that exists is replaced; one that cannot be written leaves nothing behind.
+    const failed = await leakscope(['snapshot', String(target.pid), '-o', join(directory, 'no', 'folder.lss')]);
+    expect(failed.status).not.toBe(0);
+    expect(failed.stderr).toMatch(/^leakscope: .*folder\.lss/);
+  });
+
+  test('a snapshot that is cut short or damaged gets one sentence', async () => {
+    const file = join(directory, `${python.version}.lss`);
+    const bytes = readFileSync(file);
+    const damaged = Buffer.from(bytes);
+    damaged[bytes.length >> 1]! ^= 0xff;
+    for (const [name, content] of [
+      ['cut.lss', bytes.subarray(0, bytes.length >> 1)],
+      ['damaged.lss', damaged],
+      ['empty.lss', Buffer.alloc(0)],
+    ] as const) {
+      writeFileSync(join(directory, name), content);
+      const { status, stdout, stderr } = await leakscope(['types', join(directory, name)]);
+      expect(stderr).toMatch(new RegExp(`^leakscope: [^\\n]*${name.replace('.', '\\.')}[^\\n]*\\n[^\\n]*\\n$`));
+      expect(stdout).toBe('');
+      expect(status).toBe(4);
+    }
+  });
+
+  test('memory: the parts add up to the resident size, live and from a snapshot', async () => {
+    for (const of of [String(target.pid), join(directory, `${python.version}.lss`)]) {
+      const document = await documentOf('memory', of);
+      expect(document.resident).toBeGreaterThan(2 ** 20);
+      for (const part of document.parts) expect(part).toEqual({ kind: string, bytes: number, detail: string });
+      const sum = document.parts.reduce((total: number, part: { bytes: number }) => total + part.bytes, 0);
+      expect(sum).toBe(document.resident);
+      expect(document.parts.map((part: { kind: string }) => part.kind)).toEqual(
+        expect.arrayContaining(['python-objects', 'native-blocks', 'free-pymalloc', 'free-malloc', 'files']),
+      );
+    }
+  });
+
+  test('growth between a snapshot and now: types, and who holds them', async () => {
+    const before = join(directory, `${python.version}.lss`);
+    target.send('more');
+    await target.lineStarting('more');
+    const document = await documentOf('growth', before, String(target.pid));
+    expect(document.seconds).toBeGreaterThan(0);
+    expect(document.types).toContainEqual({ name: '__main__.Session', count_growth: 100, bytes_growth: number });
+    const holder = document.holders.find((row: { expression: string }) => row.expression === 'SESSIONS');
+    expect(holder).toMatchObject({
+      path: ['module __main__', '.SESSIONS'],
+      type: '__main__.Session',
+      holder_type: 'dict',
+      fingerprint: string,
+    });
+    expect(holder.count_growth).toBeGreaterThanOrEqual(100);
+    const alone = await leakscope(['growth', before]);
+    expect(alone.stderr).toContain('growth needs two snapshots or more');
+    expect(alone.status).toBe(2);
   });
 
   test('doctor', async () => {

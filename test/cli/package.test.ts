@@ -7,7 +7,10 @@ const checkout = resolve(import.meta.dirname, '../..');
 const env = { PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}` };
 
 test('the package is built, packed, installed and runs', async () => {
-  const packed = await execute('npm', ['pack', '--pack-destination', directory, '--loglevel=error'], { cwd: checkout, env });
+  const packed = await execute('npm', ['pack', '--pack-destination', directory, '--loglevel=error'], {
+    cwd: checkout,
+    env,
+  });
   expect(packed.status, packed.stdout + packed.stderr).toBe(0);
   const tarball = readdirSync(directory).find(name => name.endsWith('.tgz'))!;
 

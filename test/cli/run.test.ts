@@ -72,9 +72,20 @@ test('with --json the document is alone on standard output', async () => {
 
 test('the Python that a shell script starts is found, and the verdict goes to a file', async () => {
   const file = join(directory, 'verdict.json');
-  const { stdout, status } = await leakscope(
-    ['run', '--json', '-o', file, '--for', '2s', '--', 'sh', '-c', '"$0" -c "$1"; exit 5', python, STEADY],
-  );
+  const { stdout, status } = await leakscope([
+    'run',
+    '--json',
+    '-o',
+    file,
+    '--for',
+    '2s',
+    '--',
+    'sh',
+    '-c',
+    '"$0" -c "$1"; exit 5',
+    python,
+    STEADY,
+  ]);
   expect(stdout).toBe('from the program\n');
   expect(status).toBe(5);
   const verdict = JSON.parse(readFileSync(file, 'utf8'));

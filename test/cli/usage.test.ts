@@ -91,7 +91,10 @@ describe('fix', () => {
   const env = { XDG_STATE_HOME: state };
   const keep = (verdict: unknown) => {
     mkdirSync(join(state, 'leakscope'), { recursive: true });
-    writeFileSync(join(state, 'leakscope', 'last.json'), typeof verdict === 'string' ? verdict : JSON.stringify(verdict));
+    writeFileSync(
+      join(state, 'leakscope', 'last.json'),
+      typeof verdict === 'string' ? verdict : JSON.stringify(verdict),
+    );
   };
   const patch = '--- a/app/cache.py\n+++ b/app/cache.py\n@@ -1 +1 @@\n-a\n+b\n';
   const verdict = {

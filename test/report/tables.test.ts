@@ -75,6 +75,7 @@ test('growth, and who holds it', () => {
         expression: 'app.cache.SESSIONS',
         path: ['module app.cache', '.SESSIONS'],
         type: 'app.handlers.Session',
+        holder_type: 'dict',
         count_growth: 840,
         bytes_growth: 2_268_000,
         fingerprint: 'f00',
