@@ -27,12 +27,15 @@ export interface Referrers {
 export class HeapGraph {
   readonly columns: HeapColumns;
   readonly origin: HeapOrigin;
+  /** What else whoever took the snapshot noted, as JSON; null when nothing. */
+  readonly facts: unknown;
   #referrers: Referrers | undefined;
   #byAddress: Uint32Array | undefined;
 
-  constructor(columns: HeapColumns, origin: HeapOrigin) {
+  constructor(columns: HeapColumns, origin: HeapOrigin, facts: unknown = null) {
     this.columns = columns;
     this.origin = origin;
+    this.facts = facts;
   }
 
   get nodeCount(): number {

@@ -11,3 +11,4 @@ export {
   type Referrers,
   retainingKinds,
 } from './graph.ts';
+export { isSnapshot, readSnapshot, SNAPSHOT_VERSION, type SnapshotWritten, writeSnapshot } from './snapshot-file.ts';
