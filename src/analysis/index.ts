@@ -2,11 +2,15 @@
  * analysis: pure functions from heap graphs to numbers: dominators, retained sizes, paths, growth, cycles.
  * It knows graphs. It must not know what a cause or a fix is, nor how anything is printed.
  */
+
+export { type Components, componentsOf, OUTSIDE } from './components.ts';
+export { findGarbage, findLiveCycles, type Garbage, type GarbageCycle } from './cycles.ts';
 export { computeDominators, type DominatorOptions, type DominatorTree, dominatorsOf } from './dominators.ts';
 export { type ContainerGrowth, growthByContainer, growthByType, secondsOf, type TypeGrowth } from './growth.ts';
 export { type GrowthAccountOptions, growthByHolder, type HolderGrowth, type TypeShare } from './growth-account.ts';
 export { type GrowingType, type GrowthHolder, growthHolders } from './growth-holders.ts';
 export { type Ages, agesOf, matchNodes, NOBODY, type Survivors, survivorsOf } from './identity.ts';
+export { type Part, type PartitionBy, partitionHeap } from './partition.ts';
 export { growForest, NO_EDGE, type PathForest, pathForest } from './path-forest.ts';
 export {
   elementsOf,
@@ -19,6 +23,7 @@ export {
   pathElements,
 } from './path-text.ts';
 export { disjointPaths, type MergedPath, mergedPaths, type PathOptions, pathTo } from './paths.ts';
+export { type Reconciliation, reconcile, referencesFound, type SurplusByType } from './reconcile.ts';
 export {
   MEMORY_KINDS,
   type MemoryKind,
@@ -48,3 +53,16 @@ export {
 } from './retained.ts';
 export { type Slope, slopeOf } from './slope.ts';
 export { birthSnapshots } from './survivors.ts';
+export { type TypeOrder, type TypeRow, typeHistogram } from './types.ts';
+export { findWaste, type Waste } from './waste.ts';
+export {
+  NATIVE_CONTENTS,
+  NATIVE_HOLDERS,
+  type NativeContent,
+  type NativeGroup,
+  type NativeHolder,
+  type NativeSurvey,
+  surveyNative,
+} from './native.ts';
+export { type NativeGrowth, type NativeSize, type NativeSuspect, nativeGrowth } from './native-growth.ts';
+export { type NativeSite, NativeSites } from './native-sites.ts';

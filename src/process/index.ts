@@ -20,6 +20,17 @@ export type { Tries, Try } from './doctor-tries.ts';
 export { Elf, type ElfSection, type ElfSymbol } from './elf.ts';
 export { ExitCode, LeakscopeError } from './errors.ts';
 export type { CaptureVia, LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
+export { LiveReader } from './live.ts';
+export {
+  blockContaining,
+  type MallocArena,
+  type MallocBlocks,
+  type MallocWalk,
+  type MallocWalkOptions,
+  MMAPPED,
+  usableBytes,
+  walkMalloc,
+} from './malloc.ts';
 export {
   availableMemory,
   cgroupHeadroom,
@@ -37,16 +48,7 @@ export {
   readMaps,
   residentByMapping,
 } from './maps.ts';
-export {
-  blockContaining,
-  type MallocArena,
-  type MallocBlocks,
-  type MallocWalk,
-  type MallocWalkOptions,
-  MMAPPED,
-  usableBytes,
-  walkMalloc,
-} from './malloc.ts';
+export { type MallocEvent, MallocWatch } from './malloc-watch.ts';
 export { Memory, type MemoryRange, type Reader } from './memory.ts';
 export { type ElfModule, loadedModules, type ModuleOptions } from './modules.ts';
 export { explainPermission } from './permission.ts';
@@ -55,3 +57,12 @@ export { type PythonBinary, pythonBinary } from './python-binary.ts';
 export type { ObstacleId, Remedies } from './remedies.ts';
 export { type ResidentMapping, ResidentMemory } from './resident.ts';
 export { threadIds } from './threads.ts';
+export {
+  type HitAnswer,
+  type HitRegisters,
+  type WatchHit,
+  type WatchOptions,
+  type WatchPoint,
+  type WatchResult,
+  watch,
+} from './watch.ts';

@@ -144,6 +144,8 @@ export interface MallocParameters {
   readonly heapStart: number;
   readonly mmappedBlocks: number;
   readonly mmappedBytes: number;
+  /** Address of the word that holds mmappedBytes. */
+  readonly mmappedBytesWord: number;
 }
 
 /** Finds `mp_` in the data of the library that holds the main arena, by the beginning of the heap it knows. */
@@ -155,7 +157,12 @@ export function findParameters(memory: Memory, library: MemoryRange, heap: Memor
     // one more int stands before them from 2.35 on, so that they are packed differently.
     for (const offset of [32, 36]) {
       if (memory.uint32(at - offset + 4) !== 65_536) continue;
-      return { heapStart, mmappedBlocks: memory.uint32(at - offset), mmappedBytes: memory.word(at - 16) };
+      return {
+        heapStart,
+        mmappedBlocks: memory.uint32(at - offset),
+        mmappedBytes: memory.word(at - 16),
+        mmappedBytesWord: at - 16,
+      };
     }
   }
   return undefined;

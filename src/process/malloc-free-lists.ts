@@ -3,7 +3,7 @@
  * fastbins. Both are singly linked, and from glibc 2.32 on their links are mangled with the link's own address.
  * Source: malloc/malloc.c, tcache_perthread_struct and PROTECT_PTR.
  */
-import type { Memory } from './memory.ts';
+import type { Reader } from './memory.ts';
 
 /**
  * A thread's cache is a block of its own: an array of counts and one of list heads. 2.26 to 2.29 count in bytes, 2.30 to
@@ -40,7 +40,7 @@ export function isCacheSize(chunkBytes: number): boolean {
 }
 
 /** Reads the block at `address`, of a chunk of that many bytes, as a thread's cache; undefined when it is something else. */
-export function asThreadCache(memory: Memory, address: number, chunkBytes: number): ThreadCache | undefined {
+export function asThreadCache(memory: Reader, address: number, chunkBytes: number): ThreadCache | undefined {
   const form = formOf(chunkBytes);
   if (form === undefined) return undefined;
   const heads = address + form.lists * form.countBytes;
@@ -59,17 +59,18 @@ export function asThreadCache(memory: Memory, address: number, chunkBytes: numbe
 }
 
 /** Bytes of the chunk at an address, its header included. */
-export function chunkSize(memory: Memory, chunk: number): number {
+export function chunkSize(memory: Reader, chunk: number): number {
   const word = memory.word(chunk + 8);
   return word - (word % 16);
 }
 
 /** Follows lists of free blocks, and finds out by itself whether links are mangled. */
 export class LinkReader {
-  private readonly memory: Memory;
-  private mangled: boolean | undefined;
+  private readonly memory: Reader;
+  /** Undefined until a list that is not empty has been followed. */
+  mangled: boolean | undefined;
 
-  constructor(memory: Memory) {
+  constructor(memory: Reader) {
     this.memory = memory;
   }
 
@@ -109,7 +110,7 @@ export class LinkReader {
 }
 
 /** `link ^ (address >> 12)`, of numbers of up to 48 bits. */
-function unmangle(link: number, address: number): number {
+export function unmangle(link: number, address: number): number {
   const key = Math.floor(address / 4096);
   const high = (Math.floor(link / 0x1_0000_0000) ^ Math.floor(key / 0x1_0000_0000)) >>> 0;
   return high * 0x1_0000_0000 + (((link >>> 0) ^ (key >>> 0)) >>> 0);

@@ -76,7 +76,11 @@ export interface MallocWalk {
   readonly mmapped: { readonly blocks: number; readonly bytes: number };
   /** What glibc itself says about its mapped blocks, to check the walk against; undefined when it was not found. */
   readonly statedMmapped: { readonly blocks: number; readonly bytes: number } | undefined;
+  /** Address of the word in which glibc counts the bytes of mapped blocks; 0 when it was not found. */
+  readonly mmappedBytesWord: number;
   readonly threadCaches: readonly ThreadCache[];
+  /** Links of free lists are mangled with their address (glibc 2.32 on). */
+  readonly mangledLinks: boolean;
   readonly blocks: MallocBlocks;
   /** Sentences about what could not be followed. */
   readonly notes: readonly string[];
@@ -98,7 +102,9 @@ export function walkMalloc(memory: Memory, mappings: readonly Mapping[], options
       arenas: [],
       mmapped: { blocks: 0, bytes: 0 },
       statedMmapped: undefined,
+      mmappedBytesWord: 0,
       threadCaches: [],
+      mangledLinks: true,
       blocks: {
         count: 0,
         address: new Float64Array(0),
@@ -184,7 +190,7 @@ class HeapWalk {
       if (region.arena === MMAPPED) this.addBlock(region.start + HEADER, region.end - region.start, MMAPPED);
       else this.walkRegion(region);
     }
-    this.takeOutListed();
+    const mangledLinks = this.takeOutListed();
     const mmappedBytes = mapped.reduce((sum, m) => sum + m.end - m.start, 0);
     return {
       allocator: 'glibc',
@@ -192,7 +198,9 @@ class HeapWalk {
       arenas: states.map((state, i) => this.arenaOf(state, i, regions)),
       mmapped: { blocks: mapped.length, bytes: mmappedBytes },
       statedMmapped: parameters && { blocks: parameters.mmappedBlocks, bytes: parameters.mmappedBytes },
+      mmappedBytesWord: parameters?.mmappedBytesWord ?? 0,
       threadCaches: this.caches,
+      mangledLinks,
       blocks: {
         count: this.count,
         address: this.address.slice(0, this.count),
@@ -314,8 +322,8 @@ class HeapWalk {
     this.arena[this.count++] = arena;
   }
 
-  /** Takes the blocks of thread caches and fastbins out of those in use. */
-  private takeOutListed(): void {
+  /** Takes the blocks of thread caches and fastbins out of those in use. Are their links mangled? */
+  private takeOutListed(): boolean {
     const listed = new Uint8Array(this.count);
     const links = new LinkReader(this.memory);
     const take = (block: number, kind: 'cache' | 'fast') => {
@@ -353,6 +361,7 @@ class HeapWalk {
       this.arena[kept++] = this.arena[i]!;
     }
     this.count = kept;
+    return links.mangled ?? true;
   }
 
   private indexOf(address: number): number {
