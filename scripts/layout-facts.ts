@@ -81,7 +81,8 @@ export function factsFor(minor: number): Facts {
     },
     var: { count: off('PyVarObject', 'ob_size'), size: size('PyVarObject') },
     // _Py_IsImmortal: (int32_t)op->ob_refcnt < 0.
-    immortalFrom: since(12, 2 ** 31, absent),
+    // 3.11: deep-frozen static objects begin at 999,999,999 and are counted from there.
+    immortalFrom: since(12, 2 ** 31, since(11, 500_000_000, absent)),
 
     gc: {
       headSize: size('PyGC_Head'),

@@ -17,6 +17,7 @@ import { decodeInterpreterFrame, framesOfThread } from './layouts/frames.ts';
 import { decoderOf } from './layouts/index.ts';
 import { decodeInstanceParts, inlineValuesSize } from './layouts/instances.ts';
 import { findPools, markFreeBlocks, type Pools } from './pools.ts';
+import { heldByNativeCode } from './reconcile.ts';
 import { readText } from './text.ts';
 import { TypeFlag, type TypePlan, TypeTable } from './types.ts';
 
@@ -103,6 +104,9 @@ class HeapDecoder {
   private readonly heap: HeapBuilder;
   private readonly types: TypeTable;
   private readonly poolSet = new Set<number>();
+  private readonly interned = new Set<number>();
+  /** The root's edge to what native code holds, which is known last. */
+  private nativeEdge = 0;
   /** What each synthetic node refers to. */
   private readonly synthetic = new Map<number, () => void>();
   allocator: AllocatorFacts = {
@@ -131,6 +135,8 @@ class HeapDecoder {
     this.walkCollectorLists();
     this.decodeAll();
     void pools;
+    this.disownInterned();
+    this.addNativeCode();
     return this.heap.finish();
   }
 
@@ -195,7 +201,21 @@ class HeapDecoder {
     }
     this.synthetic.set(root, () => {
       for (const { node, label } of rootEdges) heap.edgeTo(node, label);
+      this.nativeEdge = heap.edgeCount;
+      heap.edgeTo(root, heap.label(LabelKind.root, 'native code'));
     });
+  }
+
+  /** The last node: what only variables of C code hold. */
+  private addNativeCode(): void {
+    const { heap } = this;
+    heap.edgeStart[heap.nodeCount] = heap.edgeCount;
+    const held = heldByNativeCode(heap);
+    const node = this.addSynthetic(0, this.types.addSynthetic('<native code>'), 'native code');
+    heap.edgeTarget[this.nativeEdge] = node;
+    heap.startEdges(node);
+    const label = heap.label(LabelKind.root, 'native code');
+    for (const target of held) heap.edgeTo(target, label);
   }
 
   private addSynthetic(address: number, type: number, name: string): number {
@@ -236,10 +256,62 @@ class HeapDecoder {
     ] as const) {
       field(heap, at, offset, name);
     }
+    for (const { name, offset, count } of i.more) {
+      for (let k = 0; k < count; k++) field(heap, at, offset + 8 * k, name.replaceAll('_', ' '));
+    }
+    const interned = this.internedDict(at);
+    if (interned !== 0) {
+      this.interned.add(interned);
+      heap.edge(interned, heap.label(LabelKind.internal, 'interned strings'));
+    }
     this.decodeAtexit(at);
     const gc = this.gcState(at);
     field(heap, gc, this.layout.gc.garbage, 'gc.garbage');
     field(heap, gc, this.layout.gc.callbacks, 'gc.callbacks');
+  }
+
+  /** The dict of interned strings; 0 when it cannot be found. To 3.11 a static variable of libpython. */
+  private internedDict(interpreter: number): number {
+    const { memory, layout, runtime } = this;
+    if (layout.interpreter.interned >= 0) return memory.word(interpreter + layout.interpreter.interned);
+    const symbol = runtime.module.symbol('interned');
+    return symbol === undefined ? this.largestIdentityDict() : memory.word(symbol);
+  }
+
+  /** In a stripped build: the largest dict in which each string is its own value. */
+  private largestIdentityDict(): number {
+    const { heap, memory, layout } = this;
+    const LEAST = 500;
+    let best = 0;
+    let bestLength = LEAST;
+    for (let n = 0; n < heap.nodeCount; n++) {
+      if (heap.types.plans[heap.type[n]].base !== 'dict') continue;
+      const dict = heap.address[n];
+      const length = memory.word(dict + layout.dict.used);
+      if (length < bestLength) continue;
+      let looked = 0;
+      let same = true;
+      forEachItem(memory, layout, dict, (key, value) => {
+        same = key === value;
+        return !same || ++looked === LEAST;
+      });
+      if (same && looked === LEAST) {
+        best = dict;
+        bestLength = length;
+      }
+    }
+    return best;
+  }
+
+  /** The references of the dict of interned strings do not count: it does not keep its strings alive. */
+  private disownInterned(): void {
+    const { heap } = this;
+    const label = heap.label(LabelKind.borrowed, 'interned');
+    for (const dict of this.interned) {
+      const node = heap.known(dict);
+      const end = node + 1 < heap.nodeCount ? heap.edgeStart[node + 1] : heap.edgeCount;
+      if (node !== 0) heap.edgeLabel.fill(label, heap.edgeStart[node], end);
+    }
   }
 
   /** Callbacks registered with atexit. */

@@ -85,7 +85,8 @@ const stgDictSize: Decoder = (heap, a, node) => {
   const { memory } = heap;
   const length = memory.word(a + 64);
   const elements = memory.word(a + 88);
-  heap.size[node] += cStringBytes(heap, memory.word(a + 168)) + 8 * memory.int32(a + 176);
+  // sizeof(StgDictObject) - sizeof(PyDictObject), which dict's own __sizeof__ has counted already.
+  heap.size[node] += 144 + cStringBytes(heap, memory.word(a + 168)) + 8 * memory.int32(a + 176);
   if (elements !== 0) heap.size[node] += 8 * (length + 1);
 };
 

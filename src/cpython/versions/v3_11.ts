@@ -16,7 +16,7 @@ export const layout311: Layout = {
     count: 16,
     size: 24,
   },
-  immortalFrom: -1,
+  immortalFrom: 500000000,
   gc: {
     headSize: 16,
     next: 0,
