@@ -3,6 +3,8 @@
  * parameters it was passed through, attributes it was copied to, methods that return it. A fixed point over
  * every assignment, call and return of the files, so `d = self._slots; put(d)` is followed into `put`.
  */
+
+import { placesIn } from './occurrences.ts';
 import {
   argumentFor,
   calleeOf,
@@ -32,28 +34,26 @@ interface Flow {
   readonly members: boolean;
 }
 
-const flowsOf = new WeakMap<Project, Flow[]>();
+/** Flows by the places mentioned on their giving side. */
+const flowsOf = new WeakMap<Project, Map<Place, Flow[]>>();
 
 /** The aliases of a place. */
 export function findAliases(project: Project, holder: Place): Aliases {
   const aliases: Aliases = { project, holder, containers: new Set([holder]), elements: new Set() };
   const flows = programFlows(project);
-  for (let round = 0; round < 8; round++) {
-    let grew = false;
-    for (const flow of flows) {
-      if (!flow.members && !aliases.containers.has(flow.to) && isContainer(aliases, flow.from)) {
-        aliases.containers.add(flow.to);
-        grew = true;
-      }
-      if (
-        !aliases.elements.has(flow.to) &&
-        (flow.members ? isContainer(aliases, iterated(flow.from)) : isElement(aliases, flow.from))
-      ) {
-        aliases.elements.add(flow.to);
-        grew = true;
-      }
+  const queue: Place[] = [holder];
+  const reach = (places: Set<Place>, place: Place): void => {
+    if (places.has(place)) return;
+    places.add(place);
+    queue.push(place);
+  };
+  // Each place that joins may make the flows that mention it carry the container or its members.
+  for (let steps = 0; queue.length > 0 && steps < 400; steps++) {
+    for (const flow of flows.get(queue.pop()!) ?? []) {
+      if (!flow.members && isContainer(aliases, flow.from)) reach(aliases.containers, flow.to);
+      if (flow.members ? isContainer(aliases, iterated(flow.from)) : isElement(aliases, flow.from))
+        reach(aliases.elements, flow.to);
     }
-    if (!grew) break;
   }
   return aliases;
 }
@@ -165,7 +165,7 @@ export function dynamicAttribute(n: SyntaxNode): { object: SyntaxNode; name: str
   return null;
 }
 
-function programFlows(project: Project): Flow[] {
+function programFlows(project: Project): Map<Place, Flow[]> {
   const known = flowsOf.get(project);
   if (known !== undefined) return known;
   const flows: Flow[] = [];
@@ -249,6 +249,24 @@ function programFlows(project: Project): Flow[] {
             members: false,
           });
   }
-  flowsOf.set(project, flows);
-  return flows;
+  const byPlace = new Map<Place, Flow[]>();
+  for (const flow of flows)
+    for (const place of mentioned(project, flow.from)) {
+      const list = byPlace.get(place);
+      if (list === undefined) byPlace.set(place, [flow]);
+      else list.push(flow);
+    }
+  flowsOf.set(project, byPlace);
+  return byPlace;
+}
+
+/** Places in an expression, those reached by `getattr(x, "name")` and its like included. */
+function mentioned(project: Project, from: SyntaxNode): Set<Place> {
+  const places = placesIn(project, from);
+  for (const n of descendants(from, 'call', 'subscript')) {
+    const dynamic = dynamicAttribute(n);
+    const base = dynamic === null ? null : placeOf(project, dynamic.object);
+    if (base !== null) places.add(`${base}.${dynamic!.name}`);
+  }
+  return places;
 }

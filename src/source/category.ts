@@ -150,7 +150,7 @@ export function categoryHints(
       for (const o of detail.operations) {
         if (o.act !== 'store') continue;
         if (o.key !== null && threadKey(project, o.key) !== null) add('thread-local', 2.6, 'its keys are threads');
-        if (o.value === null) continue;
+        if (o.value === null || o.value.kind === 'await') continue;
         if (makesGenerator(project, o.value) !== null)
           add('generator-or-coroutine', 2.2, 'generators or tasks are stored in it');
         if (isClass(project, o.value)) add('class-or-code-growth', 2.6, 'classes made at run time are stored in it');

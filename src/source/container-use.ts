@@ -3,11 +3,12 @@
  * emptied, and in a sentence why it grows. The answer is plain data; how sure it is depends on how plain the
  * program is, and what the files do not show (C code, `exec`, other packages) is not seen.
  */
-import { type Aliases, findAliases, isContainer } from './aliases.ts';
+import { type Aliases, findAliases } from './aliases.ts';
 import { type Bound, findBounds, sweeps } from './bounds.ts';
 import { type Condition, conditionsOf, mayRaise, neverCalled, oneLine, triesAround } from './conditions.ts';
 import { makesContainer } from './containers.ts';
 import type { SourceFile } from './file.ts';
+import { gather, occurrencesIn } from './occurrences.ts';
 import { findOperations, type Operation } from './operations.ts';
 import {
   attributePlace,
@@ -492,57 +493,43 @@ function handsOut(aliases: Aliases, store: Operation): boolean {
         return true;
     }
   // Or changed from outside: `state = state_of(c); state.seen += 1`.
-  return aliases.project.files.some(f =>
-    descendants(f.root, 'augmented_assignment').some(a => {
-      const left = a.children.find(c => c.field === 'left');
-      const object = left?.kind === 'attribute' ? left.children.find(c => c.field === 'object') : undefined;
-      return object !== undefined && typeOf(aliases.project, object) === type && textOf(object) !== 'self';
-    }),
-  );
+  return occurrencesIn(aliases.project).changedOutside.has(type);
 }
 
 /** Whether the program walks the container and calls what it finds there. */
 function entriesAreCalled(aliases: Aliases): boolean {
-  for (const file of aliases.project.files)
-    for (const loop of descendants(file.root, 'for_statement', 'for_in_clause')) {
-      const right = loop.children.find(c => c.field === 'right');
+  const { loops, order } = occurrencesIn(aliases.project);
+  for (const loop of gather(loops, aliases.containers, order)) {
+    const names = loop.children.filter(c => c.field === 'left').flatMap(l => descendants(l, 'identifier').map(textOf));
+    const body = loop.kind === 'for_statement' ? loop : (loop.parent ?? loop);
+    const called = new Set(names);
+    for (const a of descendants(body, 'assignment')) {
+      const right = a.children.find(c => c.field === 'right');
+      const left = a.children.find(c => c.field === 'left');
       if (
-        right === undefined ||
-        !descendants(right, 'identifier', 'attribute', 'call').some(n => isContainer(aliases, n))
+        right !== undefined &&
+        left?.kind === 'identifier' &&
+        descendants(right, 'identifier').some(i => called.has(textOf(i)))
       )
-        continue;
-      const names = loop.children
-        .filter(c => c.field === 'left')
-        .flatMap(l => descendants(l, 'identifier').map(textOf));
-      const body = loop.kind === 'for_statement' ? loop : (loop.parent ?? loop);
-      const called = new Set(names);
-      for (const a of descendants(body, 'assignment')) {
-        const right = a.children.find(c => c.field === 'right');
-        const left = a.children.find(c => c.field === 'left');
+        called.add(textOf(left));
+    }
+    for (const c of descendants(body, 'call')) {
+      const callee = c.children.find(x => x.field === 'function');
+      if (callee?.kind === 'identifier' && called.has(textOf(callee))) return true;
+      if (callee?.kind === 'call' && descendants(callee, 'identifier').some(i => called.has(textOf(i)))) return true;
+      if (callee?.kind === 'attribute') {
+        const object = parts(callee)[0];
+        const method = parts(callee)[1];
         if (
-          right !== undefined &&
-          left?.kind === 'identifier' &&
-          descendants(right, 'identifier').some(i => called.has(textOf(i)))
+          object?.kind === 'identifier' &&
+          called.has(textOf(object)) &&
+          method !== undefined &&
+          /^(notify|update|on_\w+|handle\w*|emit|fire|callback|receive|__call__|send)$/.test(textOf(method))
         )
-          called.add(textOf(left));
-      }
-      for (const c of descendants(body, 'call')) {
-        const callee = c.children.find(x => x.field === 'function');
-        if (callee?.kind === 'identifier' && called.has(textOf(callee))) return true;
-        if (callee?.kind === 'call' && descendants(callee, 'identifier').some(i => called.has(textOf(i)))) return true;
-        if (callee?.kind === 'attribute') {
-          const object = parts(callee)[0];
-          const method = parts(callee)[1];
-          if (
-            object?.kind === 'identifier' &&
-            called.has(textOf(object)) &&
-            method !== undefined &&
-            /^(notify|update|on_\w+|handle\w*|emit|fire|callback|receive|__call__|send)$/.test(textOf(method))
-          )
-            return true;
-        }
+          return true;
       }
     }
+  }
   return false;
 }
 

@@ -2,7 +2,16 @@
 
 import type { ContainerUse, UseDetail } from './container-use.ts';
 import { makesContainer } from './containers.ts';
-import { functionScope, importedPath, lastName, methodClass, type Project, scopeAt, typeOf } from './project.ts';
+import {
+  calleeOf,
+  functionScope,
+  importedPath,
+  lastName,
+  methodClass,
+  type Project,
+  scopeAt,
+  typeOf,
+} from './project.ts';
 import { bare, child, descendants, parts, type SyntaxNode, textOf } from './syntax.ts';
 
 const cacheName =
@@ -133,7 +142,14 @@ export function makesGenerator(
   const name = lastName(callee);
   if (name === null) return null;
   if (/^(create_task|ensure_future|run_coroutine_threadsafe)$/.test(name)) return 'task';
-  for (const f of project.functions.get(name) ?? []) {
+  const resolved = calleeOf(project, n);
+  const named = project.functions.get(name) ?? [];
+  // A method of an unknown receiver counts only when its name is the only one in the program.
+  for (const f of resolved.length > 0
+    ? resolved
+    : callee.kind === 'attribute' && named.length === 1 && importedPath(project, callee) === null
+      ? named
+      : []) {
     const info = f.file.functions.find(i => i.line === f.scope.node.line);
     if (info?.generator === true) return info.async ? 'async generator' : 'generator';
     if (info?.async === true) return 'coroutine';

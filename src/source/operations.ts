@@ -1,5 +1,6 @@
 /** Every place in the program that puts something into one container, takes something out, or looks something up. */
 import { type Aliases, dynamicAttribute, isContainer, isElement, iterated } from './aliases.ts';
+import { gather, occurrencesIn } from './occurrences.ts';
 import { importedPath, placeOf, typeOf } from './project.ts';
 import {
   argumentsOf,
@@ -65,18 +66,10 @@ const pushes = new Set([
 
 /** All operations on a container, in the order of the files and their text. */
 export function findOperations(aliases: Aliases): Operation[] {
+  const { operations, dynamic, order } = occurrencesIn(aliases.project);
   const found: Operation[] = [];
-  for (const file of aliases.project.files)
-    for (const node of descendants(
-      file.root,
-      'assignment',
-      'augmented_assignment',
-      'delete_statement',
-      'call',
-      'subscript',
-      'comparison_operator',
-    ))
-      classify(aliases, node, found);
+  for (const node of gather(operations, [...aliases.containers, ...aliases.elements], order, dynamic))
+    classify(aliases, node, found);
   return found;
 }
 

@@ -15,13 +15,15 @@ export const abandonedGenerator: Rule = {
       const { use, operations } = detailOf(project, c);
       if (use.bounded) continue;
       for (const o of operations) {
-        if (o.act !== 'store' || o.value === null) continue;
+        if (o.act !== 'store' || o.value === null || o.value.kind === 'await') continue;
         let value = bare(o.value);
         if (value.kind === 'identifier') {
           const b = (functionScope(project, value).bindings.get(textOf(value)) ?? []).find(
             x => x.kind === 'assignment',
           );
-          value = b === undefined ? value : bare(child(b, 'right') ?? value);
+          const right = b === undefined ? null : child(b, 'right');
+          if (right?.kind === 'await') continue;
+          value = right === null ? value : bare(right);
         }
         const kind =
           makesGenerator(project, value) ??

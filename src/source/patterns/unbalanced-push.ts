@@ -21,10 +21,14 @@ export const unbalancedPush: Rule = {
       for (const scope of file.scopes) {
         if (scope.kind !== 'function') continue;
         const calls = descendants(scope.body, 'call').filter(c => functionScope(project, c) === scope);
+        const pops = calls
+          .map(call => ({ call, target: effect(project, call, popping) }))
+          .filter(p => p.target !== null);
+        if (pops.length === 0) continue;
         for (const push of calls) {
           const target = effect(project, push, pushing);
           if (target === null) continue;
-          const pop = calls.find(c => c.start > push.end && effect(project, c, popping)?.place === target.place);
+          const pop = pops.find(p => p.call.start > push.end && p.target!.place === target.place)?.call;
           if (
             pop === undefined ||
             enclosing(pop, 'finally_clause') !== null ||
@@ -165,22 +169,26 @@ function resolveStack(
   return null;
 }
 
+const threadLocals = new WeakMap<Project, Set<string>>();
+
 /** Whether a name was made by `threading.local()` or by a subclass of it. */
 export function isThreadLocal(project: Project, name: string): boolean {
-  const last = name.split('.').at(-1)!;
-  return project.files.some(f =>
-    descendants(f.root, 'assignment').some(a => {
-      const left = child(a, 'left');
-      const right = child(a, 'right');
-      if (left === null || right?.kind !== 'call' || textOf(left).split('.').at(-1) !== last) return false;
-      const callee = child(right, 'function')!;
-      const path = importedPath(project, callee);
-      const type = textOf(callee).split('.').at(-1)!;
-      return (
-        path === 'threading.local' ||
-        path === '_thread._local' ||
-        (project.classes.get(type) ?? []).some(c => c.bases.some(b => /(^|\.)local$/.test(b)))
-      );
-    }),
-  );
+  let names = threadLocals.get(project);
+  if (names === undefined) {
+    names = new Set();
+    for (const file of project.files)
+      for (const a of descendants(file.root, 'assignment')) {
+        const left = child(a, 'left');
+        const right = child(a, 'right');
+        if (left === null || right?.kind !== 'call') continue;
+        const callee = child(right, 'function')!;
+        const path = importedPath(project, callee);
+        const type = textOf(callee).split('.').at(-1)!;
+        const local = (project.classes.get(type) ?? []).some(c => c.bases.some(b => /(^|\.)local$/.test(b)));
+        if (path === 'threading.local' || path === '_thread._local' || local)
+          names.add(textOf(left).split('.').at(-1)!);
+      }
+    threadLocals.set(project, names);
+  }
+  return names.has(name.split('.').at(-1)!);
 }
