@@ -107,8 +107,10 @@ function headline(suspect: Suspect, verdict: Verdict, { style, width }: Context)
   const first = suspect.types[0];
   const parts = [first === undefined ? subject(suspect) : shortName(first.name)];
   if (first !== undefined && first.count_per_second !== 0) parts.push(countRate(first.count_per_second));
-  const bytesPerSecond =
-    first?.bytes_per_second ?? (verdict.suspects.length === 1 ? verdict.memory.growth_bytes_per_second : 0);
+  // What it costs is what all of its types cost: the Session itself is small, the dicts and lists in it are not.
+  const ofTypes = suspect.types.reduce((sum, type) => sum + type.bytes_per_second, 0);
+  const alone = verdict.suspects.length === 1 ? verdict.memory.growth_bytes_per_second : 0;
+  const bytesPerSecond = suspect.types.length > 0 ? ofTypes : alone;
   if (bytesPerSecond !== 0) parts.push(bytesRate(bytesPerSecond));
   const left = `${paint(word, colour, style)}${' '.repeat(Math.max(2, 7 - word.length))}${parts.join('  ')}`;
   const right = `confidence ${suspect.confidence.toFixed(2)}`;

@@ -37,8 +37,8 @@ const leak: Verdict = {
       confidence: 0.98,
       fingerprint: 'a1b2c3',
       types: [
-        { name: 'app.handlers.Session', count: 48_120, count_per_second: 20.07, bytes_per_second: 54_000 },
-        { name: 'dict', count: 48_120, count_per_second: 20.07, bytes_per_second: 20_000 },
+        { name: 'app.handlers.Session', count: 48_120, count_per_second: 20.07, bytes_per_second: 4000 },
+        { name: 'dict', count: 48_120, count_per_second: 20.07, bytes_per_second: 50_000 },
       ],
       retained_bytes: 121 * 2 ** 20,
       holder: { expression: 'app.cache.SESSIONS', type: 'dict', address: '0x7f0000001000', entries: 48_120 },
