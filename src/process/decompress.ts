@@ -2,7 +2,7 @@
  * Decompresses a core into a file descriptor, in constant memory, leaving holes where there are zeros.
  *
  * Run as a program of its own (`node decompress.ts FORMAT FILE`, output on descriptor 1, which must be a file): Node has
- * zstd and gzip as asynchronous streams only, and opening a core is synchronous.
+ * zstd and gzip as asynchronous streams only, and opening a core is synchronous. Nobody may import it but for its types.
  * Exit status: 0 whole, 2 the input ends too early or is damaged (what came before is written), 3 the output cannot be
  * written, 4 the input cannot be read.
  */
@@ -77,4 +77,4 @@ function lz4(path: string, write: (bytes: Uint8Array) => void): number {
   }
 }
 
-if (import.meta.main) process.exit(await decompress(process.argv[2] as Compression, process.argv[3], 1));
+process.exit(await decompress(process.argv[2] as Compression, process.argv[3], 1));

@@ -18,6 +18,8 @@ import { basename, join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decode, type HeapColumns } from '../../src/cpython/index.ts';
+import { capture } from '../../src/process/capture.ts';
 import { isCore, openCore } from '../../src/process/core.ts';
 import { LeakscopeError } from '../../src/process/errors.ts';
 import type { Mapping, ProcessImage } from '../../src/process/image.ts';
@@ -149,7 +151,16 @@ async function standsStill(pid: number): Promise<void> {
   }
 }
 
-async function coreOf(python: Python, maker: Maker): Promise<{ path: string; live: Live; pid: number }> {
+/** The heap as the rooms above see it; closes the image. */
+function graphOf(image: ProcessImage): HeapColumns {
+  using opened = image;
+  return decode(opened).columns;
+}
+
+async function coreOf(
+  python: Python,
+  maker: Maker,
+): Promise<{ path: string; live: Live; graph: HeapColumns; pid: number }> {
   // The kernel writes to the working directory, which for some is below another root.
   const where = mkdtempSync(join(python.root === '' ? directory : join(python.root, 'tmp'), 'leakscope-cwd-'));
   made.push(where);
@@ -167,8 +178,27 @@ async function coreOf(python: Python, maker: Maker): Promise<{ path: string; liv
   ];
   await using target = await startTarget('sh', args);
   await standsStill(target.pid);
+  const graph = graphOf(capture(target.pid, { via: 'freeze' }));
   const live = copyLive(target.pid);
-  return { path: await maker.make(target, where), live, pid: target.pid };
+  return { path: await maker.make(target, where), live, graph, pid: target.pid };
+}
+
+/** The columns in which two graphs differ, with the first difference. */
+function differences(a: HeapColumns, b: HeapColumns): string[] {
+  const found: string[] = [];
+  for (const column of Object.keys(a) as (keyof HeapColumns)[]) {
+    const [x, y] = [a[column], b[column]] as unknown as [ArrayLike<unknown>, ArrayLike<unknown>];
+    if (typeof x !== 'object') {
+      if (x !== y) found.push(`${column}: ${x}, ${y}`);
+      continue;
+    }
+    for (let i = 0; i < Math.max(x.length, y.length); i++) {
+      if (x[i] === y[i] || JSON.stringify(x[i]) === JSON.stringify(y[i])) continue;
+      found.push(`${column}[${i}]: ${JSON.stringify(x[i])}, ${JSON.stringify(y[i])}`);
+      break;
+    }
+  }
+  return found;
 }
 
 function read(image: ProcessImage, address: number, length: number): Uint8Array {
@@ -181,13 +211,14 @@ const isProgram = (m: Mapping) => /\.so(\.|$)|\/bin\//.test(m.path);
 describe.each(makers.flatMap(maker => allPythons().map(python => ({ maker, python }))))(
   'a core from $maker.name of $python.version $python.command',
   ({ maker, python }) => {
-    it('is the process, byte for byte', async () => {
-      const { path, live, pid } = await coreOf(python, maker);
+    it('is the process, byte for byte and object for object', async () => {
+      const { path, live, graph, pid } = await coreOf(python, maker);
       expect(isCore(path)).toBe(true);
       // The kernel writes paths as the process sees them, gcore as gdb sees them.
       const root = maker.name === 'gcore' ? '' : python.root;
       const seen = (p: string) => (root !== '' && p.startsWith(`${root}/`) ? p.slice(root.length) : p);
-      using image = openCore(path, root === '' ? {} : { sysroot: root });
+      const options = root === '' ? {} : { sysroot: root };
+      using image = openCore(path, options);
       // gdb gives up at a guard page, and with it loses the stack behind it.
       const lost = maker.name === 'gcore' && live.guards.size > 0;
       if (lost) expect(image.notes.join()).toMatch(/stacks of 2 threads are missing/);
@@ -229,6 +260,7 @@ describe.each(makers.flatMap(maker => allPythons().map(python => ({ maker, pytho
       expect(read(image, heap.start + 4001, 1000)).toEqual(bytes.slice(4001, 5001));
       expect(read(image, heap.end - 10, 1000).length).toBe(10);
       expect(read(image, 8, 8).length).toBe(0);
+      if (!lost) expect(differences(graphOf(openCore(path, options)), graph)).toEqual([]);
       rmSync(path);
     });
   },
