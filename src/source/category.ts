@@ -10,6 +10,7 @@ import { isClass, judge, makesGenerator } from './judge.ts';
 import { findPatterns } from './patterns/index.ts';
 import type { Category, PatternMatch } from './patterns/match.ts';
 import { threadKey } from './patterns/thread-key.ts';
+import { isThreadLocal } from './patterns/unbalanced-push.ts';
 import { opened } from './patterns/unclosed-handle.ts';
 import { openProject } from './project.ts';
 
@@ -75,7 +76,11 @@ export function categoryHints(
   if (/gc\.garbage/.test(path)) add('finalizer-cycle', 5, 'gc.garbage keeps it');
   if (/linecache\.cache|__subclasses__|_abc_|sys\.modules/.test(path))
     add('class-or-code-growth', 3.5, 'a table of code or classes keeps it');
-  if (/atexit|callbacks|\.handlers\b|excepthook|listeners|_receivers|receivers|subscribers|observers/.test(path))
+  if (
+    /atexit|(?<!_exit_)callbacks|\.handlers\b|excepthook|listeners|_receivers|receivers|subscribers|observers/.test(
+      path,
+    )
+  )
     add('event-listener', /atexit/.test(path) ? 4 : 1.2, 'a list of callbacks keeps it');
   if (/loggerDict\W*$/.test(expression)) add('global-container', 4, 'the logging manager keeps every logger');
   if (/_fd_to_key/.test(path)) add('file-or-socket-handle', 4, 'a selector keeps its sockets');
@@ -91,7 +96,7 @@ export function categoryHints(
   if (types.some(t => (project.classes.get(t) ?? []).some(c => c.bases.includes('type'))))
     add('class-or-code-growth', 3, 'classes of a metaclass grow');
   if (
-    /\bmemo\b|Pickler|Parser|\bElement\b/.test(path) ||
+    /\bmemo\b|_exit_callbacks|mock_calls|rawdata|Pickler|Parser|\bElement\b/.test(path) ||
     /^(Pickler|Unpickler|Element|XMLPullParser|StringIO|BytesIO|ExitStack|AsyncExitStack|Mock|MagicMock|HTMLParser)$/.test(
       facts.holderKind.split('.').at(-1)!,
     )
@@ -115,6 +120,13 @@ export function categoryHints(
       if (n !== undefined && n !== '') near.add(n);
     const detail = containerDetail(files, holder);
     const { use } = detail;
+    if (
+      holder.name !== undefined &&
+      holder.attribute !== undefined &&
+      isThreadLocal(project, holder.name) &&
+      !facts.throughThreadLocal
+    )
+      add('thread-local', 3.2, `${holder.name} is a threading.local`);
     const j = judge(project, detail);
     if (use.found) {
       if (j.cacheLike > 0)
@@ -139,9 +151,13 @@ export function categoryHints(
       if (
         use.removals.length === 0 &&
         use.stores.length > 0 &&
-        !use.stores.every(s => s.how === 'accumulate' || s.how === 'wrap' || s.how === 'setattr')
+        !use.stores.every(s => ['accumulate', 'wrap', 'setattr', 'create'].includes(s.how))
       )
-        add('global-container', 1.5 + (use.getOrCreate ? 0.6 : 0), use.sentences[0] ?? 'nothing removes from it');
+        add(
+          'global-container',
+          (j.cacheLike >= 1.4 && !use.getOrCreate ? 1 : 1.5) + (use.getOrCreate ? 0.6 : 0),
+          use.sentences[0] ?? 'nothing removes from it',
+        );
       if (use.stores.length > 0 && use.stores.every(s => s.how === 'accumulate' || s.how === 'wrap'))
         add('unreleased-reference', 2, use.sentences[0] ?? 'each value refers to the one before it');
       if (use.bounds.some(b => b.kind === 'weak')) add('weakref-misuse', 3, 'its keys or values are held weakly');
