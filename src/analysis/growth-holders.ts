@@ -38,6 +38,8 @@ export interface GrowthHolder {
   readonly bornBytes: readonly number[];
   /** Types of the new objects, most bytes first. */
   readonly types: readonly GrowingType[];
+  /** Of a dict: entries whose key was there from the first snapshot on and whose value is new. Not 0: keys come back. */
+  readonly replaced: number;
   /** `len()` of the holder in each snapshot, when it has one. */
   readonly lengths: readonly number[];
   /** Retained bytes of the holder (of the slot's referent when there is a slot) in each snapshot. */
@@ -130,7 +132,7 @@ export function growthHolders(graphs: readonly HeapGraph[], trees: readonly Domi
 
   const holders: GrowthHolder[] = [];
   for (const slots of groups.values()) {
-    for (const group of slots.values()) holders.push(describe(group, graphs, trees, NONE));
+    for (const group of slots.values()) holders.push(describe(group, graphs, trees, born, NONE));
   }
   const weight = (h: GrowthHolder) => h.bornBytes.reduce((a, b) => a + b, 0);
   return holders.sort((a, b) => weight(b) - weight(a));
@@ -195,7 +197,13 @@ function adoptOrphans(
   }
 }
 
-function describe(group: Group, graphs: readonly HeapGraph[], trees: readonly DominatorTree[], none: number): GrowthHolder {
+function describe(
+  group: Group,
+  graphs: readonly HeapGraph[],
+  trees: readonly DominatorTree[],
+  born: Uint8Array,
+  none: number,
+): GrowthHolder {
   const last = graphs[graphs.length - 1];
   const { columns } = last;
   const { holder } = group;
@@ -224,6 +232,7 @@ function describe(group: Group, graphs: readonly HeapGraph[], trees: readonly Do
     born: [...group.born],
     bornBytes: [...group.bornBytes],
     types,
+    replaced: kind === 'object' && slot === undefined ? replacedValues(last, holder, born) : 0,
     lengths,
     retained,
   };
@@ -241,4 +250,17 @@ function retainedThrough(graph: HeapGraph, tree: DominatorTree, node: number, la
     if (tree.idom[edgeTarget[e]] === node) bytes += tree.retained[edgeTarget[e]];
   }
   return bytes;
+}
+
+/** Entries of a dict whose key is old and whose value is new. A key's edge stands right before its value's. */
+function replacedValues(graph: HeapGraph, node: number, born: Uint8Array): number {
+  const { edgeStart, edgeTarget, edgeLabel } = graph.columns;
+  let replaced = 0;
+  for (let e = edgeStart[node]; e + 1 < edgeStart[node + 1]; e++) {
+    if (labelKind(edgeLabel[e]) !== LabelKind.keyObject) continue;
+    const next = labelKind(edgeLabel[e + 1]);
+    if (next !== LabelKind.key && next !== LabelKind.keyNode) continue;
+    if (born[edgeTarget[e]] === 0 && born[edgeTarget[e + 1]] > 0) replaced++;
+  }
+  return replaced;
 }

@@ -6,8 +6,10 @@ import type { HeapGraph } from '../heap/index.ts';
 import { type GrowingType, type GrowthHolder, type PathStep, expressionOf, fingerprintOf, pathElements, pathTo } from '../analysis/index.ts';
 
 export type Trend =
-  /** Gained in every interval. */
+  /** Gained in every interval, and no less in the last ones than in the first. */
   | 'steady'
+  /** Gained in every interval, but less and less. */
+  | 'slowing'
   /** Gained, but not in the last intervals. */
   | 'stopped'
   /** Too little or too irregular to say. */
@@ -114,7 +116,16 @@ function trendOf(growth: GrowthHolder, series: readonly number[], seconds: reado
   if (tail.every(rate => rate < 0.05 * mean)) return 'stopped';
   if (!rates.every(rate => rate > 0.2 * mean)) return 'unclear';
   // Each interval left survivors, not only the latest.
-  return growth.born.every(n => n > 0) ? 'steady' : 'unclear';
+  if (!growth.born.every(n => n > 0)) return 'unclear';
+  const half = Math.floor(rates.length / 2);
+  const before = rateOf(series, seconds, 0, half);
+  const after = rateOf(series, seconds, rates.length - half, rates.length);
+  return after < 0.75 * before ? 'slowing' : 'steady';
+}
+
+/** Gain per second from one snapshot to another. */
+function rateOf(series: readonly number[], seconds: readonly number[], from: number, to: number): number {
+  return (series[to] - series[from]) / Math.max(1e-3, seconds[to] - seconds[from]);
 }
 
 const TELLING = new Set(['traceback', 'frame', 'generator', 'coroutine', 'async_generator', 'socket.socket', '_io.TextIOWrapper', '_io.BufferedReader', '_io.FileIO']);

@@ -167,10 +167,21 @@ function lruOnMethod(facts: CauseFacts): boolean {
 
 // ---- the source ----
 
+const patternsOf = new WeakMap<readonly SourceFile[], PatternMatch[]>();
+
+function patternsIn(files: readonly SourceFile[], root: string): PatternMatch[] {
+  let matches = patternsOf.get(files);
+  if (matches === undefined) {
+    matches = safely(() => findPatterns(files, { root })) ?? [];
+    patternsOf.set(files, matches);
+  }
+  return matches;
+}
+
 /** The pattern that speaks of the same thing as the growth. */
 function bestPattern(facts: CauseFacts, shape: Shape | undefined): PatternMatch | undefined {
   const { candidate, place, sites, files, root } = facts;
-  const matches = safely(() => findPatterns(files, { root })) ?? [];
+  const matches = patternsIn(files, root);
   const typeNames = new Set(candidate.types.map(t => t.type.slice(t.type.lastIndexOf('.') + 1)));
   let best: PatternMatch | undefined;
   let bestScore = 2.4;

@@ -22,6 +22,7 @@ export class ProjectFiles {
   private readonly pid: number;
   private readonly live: boolean;
   private readonly cwd: string;
+  private readonly sets = new Map<string, SourceFile[]>();
   private readonly opened = new Map<string, SourceFile | null>();
 
   /** `live`: the process is there, so that its own root is used; otherwise files are looked for on this machine. */
@@ -82,7 +83,12 @@ export class ProjectFiles {
       if (wanted.size >= MAX_FILES) break;
       if (ownerOf(file) === 'program') wanted.add(file);
     }
+    // The same files give the same array: what is known of a project is kept with it.
+    const key = [...wanted].sort().join('\n');
+    const known = this.sets.get(key);
+    if (known !== undefined) return known;
     const sources: SourceFile[] = [];
+    this.sets.set(key, sources);
     for (const file of wanted) {
       const source = this.open(file);
       if (source !== undefined) sources.push(source);

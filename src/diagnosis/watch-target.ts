@@ -192,14 +192,18 @@ function standingOf(candidate: Candidate, cause: Cause, bound: number | undefine
   if (candidate.growth.kind === 'garbage' && moment.collector.enabled && !uncollectable) return 'collectable';
   if (candidate.growth.node === 0 && candidate.growth.kind === 'object') return candidate.trend === 'steady' ? 'growing' : 'unclear';
   if (bound !== undefined) return 'bounded';
-  if (candidate.trend !== 'steady') return 'unclear';
   if (cause.source === 'bounded') return 'bounded';
+  if (candidate.trend === 'slowing') return 'growing';
+  if (candidate.trend !== 'steady') return 'unclear';
+  // Keys that come back: there may be no more than so many of them.
+  const gained = candidate.series[candidate.series.length - 1] - candidate.series[0];
+  if (candidate.growth.replaced > 0.08 * gained) return 'growing';
   return cause.source === 'unbounded' ? 'leaking' : 'growing';
 }
 
 function isLeak(j: Judged, observation: Observation, forMs: number): boolean {
   if (j.standing === 'leaking') return true;
-  return j.standing === 'growing' && observation.latest.seconds >= Math.min(LONG_ENOUGH_S, (forMs / 1000) * 0.55);
+  return j.standing === 'growing' && j.candidate.trend === 'steady' && observation.latest.seconds >= Math.min(LONG_ENOUGH_S, (forMs / 1000) * 0.55);
 }
 
 /** Rises in every step and by more than a few. */
