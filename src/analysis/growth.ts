@@ -73,7 +73,16 @@ export interface ContainerGrowth {
 }
 
 /** Layouts whose `length` a program changes by adding to them. */
-const CONTAINERS = new Set(['dict', 'list', 'set', 'deque', 'bytearray', 'array']);
+const CONTAINERS = new Set([
+  'dict',
+  'list',
+  'set',
+  'bytearray',
+  'collections.deque',
+  'collections.OrderedDict',
+  'collections.defaultdict',
+  'StgDict',
+]);
 
 /** Containers that all snapshots have and that are longer in the last than in the first; those of one path together. */
 export function growthByContainer(graphs: readonly HeapGraph[]): ContainerGrowth[] {

@@ -10,6 +10,7 @@
 import { NodeFlag } from '../cpython/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
 
+/** Layouts whose instances never change their length. */
 const IMMUTABLE = new Set(['tuple', 'str', 'bytes', 'int', 'float', 'frozenset', 'code', 'complex']);
 export const NOBODY = 0xffff_ffff;
 

@@ -10,6 +10,17 @@ export { type ContainerGrowth, growthByContainer, growthByType, secondsOf, type 
 export { type GrowthAccountOptions, growthByHolder, type HolderGrowth, type TypeShare } from './growth-account.ts';
 export { type GrowingType, type GrowthHolder, growthHolders } from './growth-holders.ts';
 export { type Ages, agesOf, matchNodes, NOBODY, type Survivors, survivorsOf } from './identity.ts';
+export {
+  NATIVE_CONTENTS,
+  NATIVE_HOLDERS,
+  type NativeContent,
+  type NativeGroup,
+  type NativeHolder,
+  type NativeSurvey,
+  surveyNative,
+} from './native.ts';
+export { type NativeGrowth, type NativeSize, type NativeSuspect, nativeGrowth } from './native-growth.ts';
+export { type NativeSite, NativeSites } from './native-sites.ts';
 export { type Part, type PartitionBy, partitionHeap } from './partition.ts';
 export { growForest, NO_EDGE, type PathForest, pathForest } from './path-forest.ts';
 export {
@@ -55,14 +66,3 @@ export { type Slope, slopeOf } from './slope.ts';
 export { birthSnapshots } from './survivors.ts';
 export { type TypeOrder, type TypeRow, typeHistogram } from './types.ts';
 export { findWaste, type Waste } from './waste.ts';
-export {
-  NATIVE_CONTENTS,
-  NATIVE_HOLDERS,
-  type NativeContent,
-  type NativeGroup,
-  type NativeHolder,
-  type NativeSurvey,
-  surveyNative,
-} from './native.ts';
-export { type NativeGrowth, type NativeSize, type NativeSuspect, nativeGrowth } from './native-growth.ts';
-export { type NativeSite, NativeSites } from './native-sites.ts';

@@ -27,11 +27,11 @@ export function parseHead(bytes: Uint8Array, nodeCount: number): SnapshotHead | 
   if (!Array.isArray(strings) || !strings.every(text => typeof text === 'string')) return 'its strings make no sense';
   if (
     !Array.isArray(undecoded) ||
-    !undecoded.every(item => isFields(item) && typeof item['reason'] === 'string' && typeof item['count'] === 'number')
+    !undecoded.every(item => isFields(item) && typeof item.reason === 'string' && typeof item.count === 'number')
   ) {
     return 'its list of undecoded blocks makes no sense';
   }
-  return { origin, types, strings, undecoded, facts: parsed['facts'] ?? null };
+  return { origin, types, strings, undecoded, facts: parsed.facts ?? null };
 }
 
 function isFields(value: unknown): value is Fields {
@@ -43,7 +43,7 @@ function isOrigin(value: unknown): value is HeapOrigin {
     isFields(value) &&
     ['pid', 'takenAtMs', 'capturedAtMs', 'pauseMs'].every(name => typeof value[name] === 'number') &&
     ['executable', 'python', 'via'].every(name => typeof value[name] === 'string') &&
-    ['fork', 'freeze', 'core', 'agent'].includes(value['via'] as string) &&
+    ['fork', 'freeze', 'core', 'agent'].includes(value.via as string) &&
     ['command', 'notes'].every(
       name => Array.isArray(value[name]) && (value[name] as unknown[]).every(item => typeof item === 'string'),
     )
@@ -53,12 +53,12 @@ function isOrigin(value: unknown): value is HeapOrigin {
 function isType(value: unknown, nodeCount: number): value is TypeInfo {
   return (
     isFields(value) &&
-    typeof value['name'] === 'string' &&
-    typeof value['layout'] === 'string' &&
-    typeof value['heapType'] === 'boolean' &&
+    typeof value.name === 'string' &&
+    typeof value.layout === 'string' &&
+    typeof value.heapType === 'boolean' &&
     ['address', 'basicSize', 'itemSize', 'node'].every(name => Number.isFinite(value[name])) &&
-    Number.isInteger(value['node']) &&
-    (value['node'] as number) >= 0 &&
-    (value['node'] as number) < nodeCount
+    Number.isInteger(value.node) &&
+    (value.node as number) >= 0 &&
+    (value.node as number) < nodeCount
   );
 }
