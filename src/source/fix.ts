@@ -25,10 +25,10 @@ export function fixFor(project: Project, detail: UseDetail, context: FixContext)
   return (
     popOnTheOtherPath(project, detail, context.root) ??
     sweepOnInsert(project, detail, context.root) ??
-    finallyAroundRemoval(detail) ??
+    finallyAroundRemoval(detail, context.root) ??
     closeOnDisconnect(detail, context) ??
     breakChain(detail) ??
-    (context.category === 'event-listener' ? unsubscribe(project, detail) : null) ??
+    (context.category === 'event-listener' ? unsubscribe(project, detail, context.root) : null) ??
     (use.stores.length === 0 && use.creations.length === 0
       ? { summary: `release what ${use.label} keeps when it is no longer needed`, patch: null }
       : boundAfterInsert(project, detail, context.root, context.storeSite?.line ?? null))
@@ -93,7 +93,7 @@ function sweepOnInsert(project: Project, detail: UseDetail, root?: string): Fix 
 }
 
 /** The removal stands at the end of the function that stored: it belongs in a finally. */
-function finallyAroundRemoval(detail: UseDetail): Fix | null {
+function finallyAroundRemoval(detail: UseDetail, root?: string): Fix | null {
   const { use, operations, aliases } = detail;
   const removal = use.removals.find(r => r.limits.includes('only-on-success'));
   if (removal === undefined) return null;
@@ -125,14 +125,18 @@ function finallyAroundRemoval(detail: UseDetail): Fix | null {
   while (inner.length > 0 && inner.at(-1)!.trim() === '') inner.pop();
   return {
     summary,
-    patch: patchOf(file, [
-      replaceLines(file, from, last.line, [
-        `${indent}try:`,
-        ...inner,
-        `${indent}finally:`,
-        unit + file.lines[last.line - 1]!,
-      ]),
-    ]),
+    patch: patchOf(
+      file,
+      [
+        replaceLines(file, from, last.line, [
+          `${indent}try:`,
+          ...inner,
+          `${indent}finally:`,
+          unit + file.lines[last.line - 1]!,
+        ]),
+      ],
+      root,
+    ),
   };
 }
 
@@ -161,7 +165,7 @@ function breakChain(detail: UseDetail): Fix | null {
 }
 
 /** Listeners: return or offer a way to unsubscribe; where one exists, say where to call it. */
-function unsubscribe(project: Project, detail: UseDetail): Fix | null {
+function unsubscribe(project: Project, detail: UseDetail, root?: string): Fix | null {
   const store = detail.operations.find(o => o.act === 'store');
   if (store === undefined) return null;
   const scope = functionScope(project, store.node);
@@ -220,6 +224,6 @@ function unsubscribe(project: Project, detail: UseDetail): Fix | null {
   ];
   return {
     summary: `add ${owner.name}.${opposite}() (patch) and call it when the registration is no longer wanted${where}`,
-    patch: patchOf(file, [insertLines(file, endLine(last) + 1, lines)]),
+    patch: patchOf(file, [insertLines(file, endLine(last) + 1, lines)], root),
   };
 }
