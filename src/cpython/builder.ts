@@ -5,7 +5,7 @@
  * no two begin in one slot): a single load instead of a hash table of ten million entries.
  */
 import type { Memory } from '../process/index.ts';
-import { type HeapColumns, LabelKind, makeLabel } from './columns.ts';
+import { type HeapColumns, LabelKind, makeLabel, NodeFlag } from './columns.ts';
 import type { Layout } from './layout.ts';
 import { isInterned, readText } from './text.ts';
 import { TypeFlag, type TypeTable } from './types.ts';
@@ -142,7 +142,13 @@ export class HeapBuilder {
       this.miss('reference to something that is no object');
       return 0;
     }
-    return this.addObject(address, type);
+    return this.addOutsidePools(address, type);
+  }
+
+  private addOutsidePools(address: number, type: number): number {
+    const node = this.addObject(address, type);
+    if (this.isStatic(address)) this.flags[node] |= NodeFlag.static;
+    return node;
   }
 
   /** The node at an address that may be anything, for pointers found by scanning: nothing is counted as broken. 0 when there is no object. */
@@ -156,11 +162,14 @@ export class HeapBuilder {
     const type = this.types.indexOf(memory.word(address + this.layout.object.type));
     if (type < 0) return 0;
     const refcount = memory.word(address + this.layout.object.refcount);
-    return refcount > 0 && refcount < 0x1_0000_0000 ? this.addObject(address, type) : 0;
+    return refcount > 0 && refcount < 0x1_0000_0000 ? this.addOutsidePools(address, type) : 0;
   }
 
   /** Is the address in a pymalloc pool? Set by the decoder once pools are known. */
   inPool: (address: number) => boolean = () => false;
+
+  /** Does the address lie in the executable or a library? Set by the decoder. */
+  isStatic: (address: number) => boolean = () => false;
 
   /** The label of a pointer found at a byte offset. */
   inferredLabel(offset: number): number {

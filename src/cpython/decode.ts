@@ -16,8 +16,8 @@ import { field } from './layouts/code.ts';
 import { decodeInterpreterFrame, framesOfThread } from './layouts/frames.ts';
 import { decoderOf } from './layouts/index.ts';
 import { decodeInstanceParts, inlineValuesSize } from './layouts/instances.ts';
+import { findNativeReferences, nativeAreas } from './native.ts';
 import { findPools, markFreeBlocks, type Pools } from './pools.ts';
-import { heldByNativeCode } from './reconcile.ts';
 import { readText } from './text.ts';
 import { TypeFlag, type TypePlan, TypeTable } from './types.ts';
 
@@ -209,13 +209,15 @@ class HeapDecoder {
   /** The last node: what only variables of C code hold. */
   private addNativeCode(): void {
     const { heap } = this;
+    const threads = this.runtime.interpreters.flatMap(i => i.threads.map(t => ({ address: t.address, name: t.name || `0x${t.threadId.toString(16)}` })));
+    const areas = nativeAreas(this.image.mappings, this.image.modules, this.runtime.interpreters.map(i => i.address), threads, this.image.threads);
     heap.edgeStart[heap.nodeCount] = heap.edgeCount;
-    const held = heldByNativeCode(heap);
+    const held = findNativeReferences(heap, this.memory, areas);
     const node = this.addSynthetic(0, this.types.addSynthetic('<native code>'), 'native code');
     heap.edgeTarget[this.nativeEdge] = node;
     heap.startEdges(node);
-    const label = heap.label(LabelKind.root, 'native code');
-    for (const target of held) heap.edgeTo(target, label);
+    const unknown = heap.label(LabelKind.root, 'native code');
+    for (const { node: target, from } of held) heap.edgeTo(target, from === '' ? unknown : heap.label(LabelKind.internal, from));
   }
 
   private addSynthetic(address: number, type: number, name: string): number {
@@ -377,6 +379,8 @@ class HeapDecoder {
     const pools = findPools(memory, layout, this.image.mappings, this.runtime.interpreters.map(i => i.address), this.runtime.module);
     const poolSize = layout.pymalloc.poolSize;
     for (const pool of pools.addresses) this.poolSet.add(pool / poolSize);
+    const images = this.image.modules.map(m => ({ start: m.start, end: m.end })).sort((a, b) => a.start - b.start);
+    heap.isStatic = address => images.some(m => address >= m.start && address < m.end);
     heap.inPool = address => this.poolSet.has(Math.floor(address / poolSize));
     first();
     const free = new Uint8Array(Math.ceil(poolSize / 16));

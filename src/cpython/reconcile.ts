@@ -29,40 +29,9 @@ export function referenceSurplus(columns: Columns, inferred = false): Int32Array
   }
   for (let n = 0; n < nodeCount; n++) {
     if (refcount[n] === IMMORTAL_REFCOUNT || (flags[n] & NodeFlag.synthetic) !== 0) surplus[n] = 0;
+    // What is compiled in begins with one reference, so that it is never freed.
+    else if ((flags[n] & NodeFlag.static) !== 0 && surplus[n] > 0) surplus[n]--;
   }
   return surplus;
 }
 
-/**
- * The nodes that no root leads to and that something unseen must hold: an object with a surplus, or one that is never
- * freed. What is left unreached then is garbage: cycles that wait for the collector. Nodes come in their order.
- */
-export function heldByNativeCode(columns: Columns): number[] {
-  const { nodeCount, edgeStart, edgeTarget, edgeLabel, refcount } = columns;
-  const reached = new Uint8Array(nodeCount);
-  const queue = new Uint32Array(nodeCount);
-  let length = 0;
-  const reachFrom = (start: number) => {
-    reached[start] = 1;
-    queue[0] = start;
-    length = 1;
-    while (length > 0) {
-      const node = queue[--length];
-      for (let e = edgeStart[node], end = edgeStart[node + 1]; e < end; e++) {
-        const target = edgeTarget[e];
-        if (reached[target] !== 0 || edgeLabel[e] >>> 28 === LabelKind.weak) continue;
-        reached[target] = 1;
-        queue[length++] = target;
-      }
-    }
-  };
-  reachFrom(0);
-  const held: number[] = [];
-  let surplus: Int32Array | undefined;
-  for (let n = 1; n < nodeCount; n++) {
-    if (reached[n] !== 0) continue;
-    surplus ??= referenceSurplus(columns, true);
-    if (surplus[n] > 0 || refcount[n] === IMMORTAL_REFCOUNT) held.push(n);
-  }
-  return held;
-}

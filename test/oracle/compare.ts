@@ -91,11 +91,13 @@ export function compare(decoded: Decoded, truth: Truth): Comparison {
     refcounts.add(immortal || Math.abs(c.refcount[node] - truth.refcount[i]) <= 2, what, () => `${where()} is ${truth.refcount[i]}, here ${c.refcount[node]}`);
   }
 
-  // Some types visit what objects of theirs hold that gc does not know (lru_cache its links): there one object is between.
+  // Some types visit, too, what an object of theirs holds (lru_cache its links, ctypes' types their StgDict): there one
+  // object is between, and CPython does not report the reference for that one.
   const through = (node: number, target: number): boolean => {
     for (let e = c.edgeStart[node]; e < c.edgeStart[node + 1]; e++) {
       const between = c.edgeTarget[e];
-      if (truth.index.has(c.address[between]) || (c.flags[between] & NodeFlag.tracked) !== 0) continue;
+      const known = truth.index.get(c.address[between]);
+      if (known !== undefined && truth.referents.subarray(truth.start[known], truth.start[known + 1]).includes(target)) continue;
       for (let f = c.edgeStart[between]; f < c.edgeStart[between + 1]; f++) {
         if (c.address[c.edgeTarget[f]] === target && labelKind(c.edgeLabel[f]) !== LabelKind.inferred) return true;
       }
