@@ -1,10 +1,10 @@
 """What CPython says of its own heap, written down without disturbing it.
 
-`barrier(directory)` forks with the C function, under the GIL and without any of Python's fork hooks: the child has
+`barrier()` forks with the C function, under the GIL and without any of Python's fork hooks: the child has
 the very same objects at the same addresses, thread states of all threads included, and may allocate as it likes while
 it looks at them. The parent touches nothing more and sleeps in pause(). So what the child writes is true of the parent.
 
-Files written to the directory (all numbers native 64-bit):
+Files written (all numbers native 64-bit):
   objects.bin    per object: id, id of its type, sys.getsizeof, sys.getrefcount - 1, gc.is_tracked, number of referents
   referents.bin  ids of gc.get_referents of each object, in the same order
   meta.json      version, types by id, frames of all threads with the ids of their locals
@@ -22,8 +22,9 @@ _fork = ctypes.PyDLL(None).fork
 _fork.restype = ctypes.c_int
 
 
-def barrier(directory):
-    """Writes what is alive now to `directory`, says so with one line on stdout, and never returns."""
+def barrier():
+    """Writes what is alive now beside this file, says so with one line on stdout, and never returns."""
+    directory = os.path.dirname(os.path.abspath(__file__))
     # What is only waiting to be freed goes first: the snapshot must not have to guess whether it is alive.
     for _ in range(3):
         gc.collect()

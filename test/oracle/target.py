@@ -1,6 +1,6 @@
 """Builds at least one of everything that holds references in CPython, then stops at the oracle's barrier.
 
-    python target.py DIRECTORY
+    python target.py        with observe.py beside it
 
 Everything hangs on the dict KEEP, under a name that says what it is. Runs on 3.8 to 3.15 with the standard library.
 """
@@ -992,4 +992,4 @@ if __name__ == "__main__":
     held_by_frame = object()
     if MISSING:
         print("not built here:", MISSING, file=sys.stderr)
-    observe.barrier(sys.argv[1])
+    observe.barrier()

@@ -1,10 +1,8 @@
 /** Starting a program that stops at the oracle's barrier, and reading what CPython wrote about itself there. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Python, spawnTarget, type TargetOptions } from '../support/pythons.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -45,39 +43,20 @@ export interface StoppedTarget extends Disposable {
 }
 
 /** Runs `program` (default: the oracle's own target) to its barrier. Rejects when it ends before. */
-export async function runToBarrier(python: string, program = join(here, 'target.py'), args: readonly string[] = []): Promise<StoppedTarget> {
-  const directory = mkdtempSync(join(tmpdir(), 'leakscope-oracle-'));
-  let child: ChildProcess | undefined;
+export async function runToBarrier(
+  python: Python,
+  program = join(here, 'target.py'),
+  options: TargetOptions = {},
+): Promise<StoppedTarget> {
+  const beside = { 'observe.py': readFileSync(join(here, 'observe.py'), 'utf8') };
+  const target = await spawnTarget(python, { file: program }, [], { ...options, beside: { ...options.beside, ...beside } });
   try {
-    child = spawn(python, [program, directory, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, PYTHONPATH: here, PYTHONDONTWRITEBYTECODE: '1' },
-    });
-    let stderr = '';
-    child.stderr!.on('data', chunk => {
-      stderr += chunk;
-    });
-    let stdout = '';
-    const ready = new Promise<void>(resolve => {
-      child!.stdout!.on('data', chunk => {
-        stdout += chunk;
-        if (/^ready$/m.test(stdout)) resolve();
-      });
-    });
-    const ended = once(child, 'exit').then(([code]) => {
-      throw new Error(`${python} ${program} ended with ${code} before its barrier\n${stderr}`);
-    });
-    await Promise.race([ready, ended]);
-    ended.catch(() => {});
-    const truth = readTruth(directory);
-    await inPause(child.pid!);
-    const running = child;
-    return { pid: running.pid!, truth, stderr, [Symbol.dispose]: () => void running.kill('SIGKILL') };
+    const truth = readTruth(target.directory);
+    await inPause(target.pid);
+    return { pid: target.pid, truth, stderr: target.stderr, [Symbol.dispose]: () => target.kill() };
   } catch (error) {
-    child?.kill('SIGKILL');
+    target.kill();
     throw error;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
   }
 }
 
