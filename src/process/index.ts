@@ -31,6 +31,7 @@ export {
   usableBytes,
   walkMalloc,
 } from './malloc.ts';
+export { type MallocEvent, MallocWatch } from './malloc-watch.ts';
 export {
   availableMemory,
   cgroupHeadroom,
@@ -48,7 +49,6 @@ export {
   readMaps,
   residentByMapping,
 } from './maps.ts';
-export { type MallocEvent, MallocWatch } from './malloc-watch.ts';
 export { Memory, type MemoryRange, type Reader } from './memory.ts';
 export { type ElfModule, loadedModules, type ModuleOptions } from './modules.ts';
 export { explainPermission } from './permission.ts';

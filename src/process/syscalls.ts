@@ -224,8 +224,9 @@ export function peekExit(tid: number): { exited: boolean; status: number } | und
   siginfoWords[0] = 0;
   const result = calls().pointerThird(Sys.waitid, P_PID, tid, siginfo, WEXITED | WNOWAIT | WNOHANG | __WALL, 0);
   if (result === -1) return { exited: false, status: 0 };
-  // CLD_EXITED is 1.
-  return siginfoWords[0] === 0 ? undefined : { exited: siginfoWords[2] === 1, status: siginfoWords[6] };
+  // CLD_EXITED, CLD_KILLED, CLD_DUMPED. A stop of a tracee shows up here too (CLD_TRAPPED), and is left where it is.
+  if (siginfoWords[0] === 0 || siginfoWords[2] > 3) return undefined;
+  return { exited: siginfoWords[2] === 1, status: siginfoWords[6] };
 }
 
 /** Collects a tracee that ended. Returns whether there was one. */
