@@ -66,3 +66,5 @@ export { type Slope, slopeOf } from './slope.ts';
 export { birthSnapshots } from './survivors.ts';
 export { type TypeOrder, type TypeRow, typeHistogram } from './types.ts';
 export { findWaste, type Waste } from './waste.ts';
+export { type HandleGroup, type HandleGrowth, type HandleReading, handleGrowth } from './handles.ts';
+export { type SurplusGrowth, surplusGrowth } from './surplus.ts';

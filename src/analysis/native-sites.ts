@@ -67,7 +67,7 @@ export class NativeSites<Line> {
   }
 
   /** The lines, most lost blocks first. `after` is a survey taken when the watch was over. */
-  sites(after?: NativeSurvey): NativeSite<Line>[] {
+  sites(after?: Pick<NativeSurvey, 'unreachableAddress'>): NativeSite<Line>[] {
     return [...this.lines.values()]
       .map(({ line, seen, blocks, unplaced }) => ({
         line,
