@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,12 +41,13 @@ export function compressionOf(head: Uint8Array): Compression | 'xz' | undefined 
 export function peek(path: string, length: number): Uint8Array {
   let fd: number;
   try {
+    // Asked first: opening a pipe would wait for somebody to write to it.
+    if (!statSync(path).isFile()) return new Uint8Array(0);
     fd = openSync(path, 'r');
   } catch {
     return new Uint8Array(0);
   }
   try {
-    if (!fstatSync(fd).isFile()) return new Uint8Array(0);
     const head = new Uint8Array(PEEK_LZ4);
     let raw = head.subarray(0, readSync(fd, head, 0, PEEK, 0));
     if (compressionOf(raw) === 'lz4') raw = head.subarray(0, readSync(fd, head, 0, PEEK_LZ4, 0));
@@ -62,14 +63,14 @@ export function peek(path: string, length: number): Uint8Array {
 export function openCoreFile(path: string): CoreFile {
   let fd: number;
   try {
+    // Asked first: opening a pipe would wait for somebody to write to it.
+    if (!statSync(path).isFile()) throw notAFile(path);
     fd = openSync(path, 'r');
   } catch (error) {
-    throw cannotRead(path, error as NodeJS.ErrnoException);
+    throw error instanceof LeakscopeError ? error : cannotRead(path, error as NodeJS.ErrnoException);
   }
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile())
-      throw new LeakscopeError(`${path} is not a core file: it is not a regular file`, ExitCode.unsupportedTarget);
     const head = new Uint8Array(8);
     readSync(fd, head, 0, 8, 0);
     const compression = compressionOf(head);
@@ -173,6 +174,10 @@ function overDescriptor(fd: number, size: number, modifiedMs: number, damage: st
       open = false;
     },
   };
+}
+
+function notAFile(path: string): LeakscopeError {
+  return new LeakscopeError(`${path} is not a core file: it is not a regular file`, ExitCode.unsupportedTarget);
 }
 
 function cannotRead(path: string, error: NodeJS.ErrnoException): LeakscopeError {

@@ -20,6 +20,7 @@ export interface CoreNotes {
   readonly name: string;
   /** At most 79 bytes of the command line, arguments separated by spaces. */
   readonly args: string;
+  /** By thread id, as a live process's are. */
   readonly threads: readonly ThreadImage[];
   /** Ascending. */
   readonly files: readonly MappedFile[];
@@ -80,7 +81,7 @@ export function parseCoreNotes(bytes: Uint8Array, machine: number): CoreNotes {
     name,
     args,
     // A core has one name only, that of the process; the kernel keeps the threads' names to itself.
-    threads: threads.map(t => ({ ...t, name: t.tid === pid ? name : '' })),
+    threads: threads.map(t => ({ ...t, name: t.tid === pid ? name : '' })).sort((a, b) => a.tid - b.tid),
     files: files.sort((a, b) => a.start - b.start),
     auxv,
   };

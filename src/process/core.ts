@@ -71,7 +71,7 @@ function imageOf(path: string, file: CoreFile, options: CoreOptions): ProcessIma
       'It was probably cut off while it was written: look for a full disk or a size limit (ulimit -c).',
     );
   }
-  noteTruncation(pieces, file, notes);
+  const truncated = noteTruncation(pieces, file, notes);
 
   const readCore = (address: number, into: Uint8Array): number => {
     let got = 0;
@@ -108,7 +108,7 @@ function imageOf(path: string, file: CoreFile, options: CoreOptions): ProcessIma
   files.check(modules, notes);
   if (coreNotes.files.length === 0)
     notes.push('the core does not say which files were mapped (gcore writes that last): symbols cannot be found');
-  noteLostStacks(coreNotes, read, notes);
+  noteLostStacks(coreNotes, read, truncated, notes);
   if (coreNotes.threads.length === 0) notes.push('the core says nothing about threads: their stacks are not known');
 
   return {
@@ -183,27 +183,31 @@ function layOut(elf: Elf, fileSize: number): { loads: ElfSegment[]; pieces: Piec
   return { loads, pieces };
 }
 
-function noteTruncation(pieces: readonly Piece[], file: CoreFile, notes: string[]): void {
+/** Says how much of the memory is missing; whether any is. */
+function noteTruncation(pieces: readonly Piece[], file: CoreFile, notes: string[]): boolean {
   let promised = 0;
   let present = 0;
   for (const p of pieces) {
     promised += p.end - p.start;
     present += p.present - p.start;
   }
-  if (present === promised && !file.damage) return;
+  if (present === promised && !file.damage) return false;
   const why = file.damage ? ` (${file.damage})` : '';
   notes.push(
     `the core is truncated${why}: ${mib(present)} of ${mib(promised)} MiB of memory are there; objects in the rest are missing`,
   );
+  return true;
 }
 
 /** Threads whose stack pointer points at nothing, or at a page of zeros, which no running thread's does. */
-function noteLostStacks(coreNotes: CoreNotes, read: ProcessImage['read'], notes: string[]): void {
+function noteLostStacks(coreNotes: CoreNotes, read: ProcessImage['read'], truncated: boolean, notes: string[]): void {
   const top = new Uint8Array(STACK_TOP);
   const lost = coreNotes.threads.filter(t => !top.subarray(0, read(t.stackPointer, top)).some(byte => byte !== 0));
   if (lost.length === 0) return;
+  // gdb gives up a mapping at its first unreadable page, which with glibc 2.42 is at the start of each thread's stack.
+  const why = truncated ? '' : ' (gcore stops at guard pages; a core from the kernel has them)';
   const which = lost.length === 1 ? 'the stack of one thread is' : `the stacks of ${lost.length} threads are`;
-  notes.push(`${which} missing from the core (gcore stops at guard pages), so some of their frames may be unknown`);
+  notes.push(`${which} missing from the core${why}, so some frames may be unknown`);
 }
 
 function mib(bytes: number): string {

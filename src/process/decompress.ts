@@ -51,7 +51,9 @@ async function decompress(format: Compression, path: string, fd: number): Promis
   if (format === 'lz4') status = lz4(path, write);
   else {
     const source = createReadStream(path, { highWaterMark: CHUNK });
-    const stream = source.pipe(format === 'zstd' ? createZstdDecompress() : createGunzip());
+    const stream = source.pipe(
+      format === 'zstd' ? createZstdDecompress({ chunkSize: CHUNK }) : createGunzip({ chunkSize: CHUNK }),
+    );
     source.on('error', () => process.exit(4));
     try {
       for await (const chunk of stream) write(chunk as Uint8Array);

@@ -451,6 +451,10 @@ describe('what is not a core', () => {
   it('a program, a directory, and nothing at all are refused with a sentence', () => {
     expect(() => openCore('/proc/self/exe')).toThrow(/program or library/);
     expect(() => openCore(directory)).toThrow(/not a regular file/);
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    expect(() => openCore(pipe)).toThrow(/not a regular file/);
+    expect(isCore(pipe)).toBe(false);
     expect(() => openCore(join(directory, 'nothing'))).toThrow(/there is no file/);
     expect(isCore('/proc/self/exe')).toBe(false);
     expect(isCore(directory)).toBe(false);
