@@ -1,14 +1,14 @@
 /** The program: every command, in the order in which a person meets them. */
 import { type Argument, Command } from 'commander';
 import { addAttach } from './commands/attach.ts';
-// import { addCycles } from './commands/cycles.ts';
+import { addCycles } from './commands/cycles.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDominators } from './commands/dominators.ts';
 // import { addExport } from './commands/export.ts';
 import { addFix } from './commands/fix.ts';
 import { addGrowth } from './commands/growth.ts';
-// import { addHeap } from './commands/heap.ts';
+import { addHeap } from './commands/heap.ts';
 import { addMemory } from './commands/memory.ts';
 import { addObject } from './commands/object.ts';
 // import { addQuery } from './commands/query.ts';
@@ -44,11 +44,11 @@ export function buildProgram(): Command {
   addSnapshot(program);
   addTypes(program);
   addGrowth(program);
-  // addHeap(program);
+  addHeap(program);
   addDominators(program);
   addWho(program);
   addObject(program);
-  // addCycles(program);
+  addCycles(program);
   addMemory(program);
   program.commandsGroup('For other tools:');
   // addQuery(program);

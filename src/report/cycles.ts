@@ -40,29 +40,22 @@ export function cyclesText(document: CyclesDocument, style: Style): string {
   if (gc.finalizers.length > 0) {
     lines.push('', `with a finalizer (__del__): ${counted(gc.finalizers.map(row => [row.type, row.count]))}`);
   }
-  if (gc.cycles.length > 0) {
-    lines.push('', paint('cycles', 'bold', style));
-    lines.push(
-      ...table(
-        [
-          { title: 'objects', align: 'right' },
-          { title: 'size', align: 'right' },
-          { title: 'state', align: 'left' },
-          { title: 'types', align: 'left', cut: 'end' },
-          { title: 'closed by', align: 'left', cut: 'end' },
-        ],
-        gc.cycles.map(cycle => [
-          countText(cycle.objects),
-          bytesText(cycle.bytes),
-          `${cycle.reachable ? 'alive' : 'garbage'}${cycle.finalizer ? ', __del__' : ''}`,
-          counted(cycle.types.map(type => [type.name, type.count])),
-          cycle.closing === null ? '' : `${cycle.closing.from}${cycle.closing.label} -> ${cycle.closing.to}`,
-        ]),
-        style,
-      ),
-    );
+  for (const cycle of gc.cycles) {
+    const state = cycle.reachable ? 'alive' : 'garbage';
+    const finalizers = cycle.finalizers > 0 ? ', with a finalizer' : '';
+    const title = `${plural(cycle.count, 'cycle')}, ${plural(cycle.objects, 'object')}, ${bytesText(cycle.bytes)}, ${state}${finalizers}`;
+    lines.push('', paint(title, 'bold', style), ...around(cycle.around));
   }
   return finish(lines[0] === '' ? lines.slice(1) : lines, style);
+}
+
+/** Once around a cycle, a line a reference; the last leads back to where it began. */
+function around(steps: CyclesDocument['cycles'][number]['around']): string[] {
+  return steps.map(({ type, label, address }, at) => {
+    const next = steps[(at + 1) % steps.length]!;
+    const closes = at === steps.length - 1 ? '   closes it' : '';
+    return `  ${type} at ${address}  ${label}  ->  ${next.type}${closes}`;
+  });
 }
 
 function counted(rows: readonly (readonly [string, number])[]): string {

@@ -52,11 +52,12 @@ export interface WasteDocument extends Document {
   readonly objects: number;
   readonly bytes: number;
   readonly waste: readonly {
-    /** What is wasted: `duplicate strings`, `sparse dicts`, … */
-    readonly kind: string;
-    /** Of which type or value it is. */
-    readonly what: string;
+    readonly kind: 'sparse-dict' | 'sparse-set' | 'overallocated-list' | 'empty-container' | 'slots';
+    /** The type of the containers or instances. */
+    readonly type: string;
     readonly count: number;
+    /** What they take now. */
+    readonly bytes: number;
     readonly bytes_to_gain: number;
   }[];
 }
@@ -157,13 +158,16 @@ export interface CyclesDocument extends Document {
   readonly unreachable: { readonly objects: number; readonly bytes: number };
   readonly garbage: readonly { readonly type: string; readonly count: number }[];
   readonly finalizers: readonly { readonly type: string; readonly count: number }[];
+  /** Kinds of cycles, most bytes first. */
   readonly cycles: readonly {
+    /** How many cycles of this kind there are. */
+    readonly count: number;
+    /** Objects and bytes of all of them. */
     readonly objects: number;
     readonly bytes: number;
-    readonly types: readonly { readonly name: string; readonly count: number }[];
-    /** The reference that closes the cycle. */
-    readonly closing: { readonly from: string; readonly label: string; readonly to: string } | null;
-    readonly finalizer: boolean;
+    /** Once around: the types, and the reference from each to the next; the last one closes the cycle. */
+    readonly around: readonly { readonly type: string; readonly label: string; readonly address: string }[];
+    readonly finalizers: number;
     readonly reachable: boolean;
   }[];
 }

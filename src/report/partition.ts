@@ -34,7 +34,7 @@ export function typesText(document: TypesDocument, style: Style): string {
 
 const TITLES: Readonly<Record<string, string>> = {
   type: 'type',
-  module: 'module of the type',
+  module: 'reached through',
   holder: 'held by',
   size: 'size of one object',
   cause: 'kept alive by',
@@ -69,6 +69,14 @@ export function heapText(document: HeapDocument, style: Style): string {
   return finish(lines, style);
 }
 
+const WASTE: Readonly<Record<WasteDocument['waste'][number]['kind'], string>> = {
+  'sparse-dict': 'dicts with more room than entries',
+  'sparse-set': 'sets with more room than elements',
+  'overallocated-list': 'lists with more room than items',
+  'empty-container': 'empty containers',
+  slots: 'instances that __slots__ would make smaller',
+};
+
 export function wasteText(document: WasteDocument, style: Style): string {
   const { bytes, waste } = printable(document);
   if (waste.length === 0) return finish(['Nothing found that wastes memory.'], style);
@@ -81,9 +89,9 @@ export function wasteText(document: WasteDocument, style: Style): string {
         { title: 'to gain', align: 'right' },
         { title: 'objects', align: 'right' },
         { title: 'what', align: 'left' },
-        { title: '', align: 'left', cut: 'end' },
+        { title: 'type', align: 'left', cut: 'start' },
       ],
-      waste.map(row => [bytesText(row.bytes_to_gain), countText(row.count), row.kind, row.what]),
+      waste.map(row => [bytesText(row.bytes_to_gain), countText(row.count), WASTE[row.kind], row.type]),
       style,
     ),
   ];

@@ -7,13 +7,19 @@ import { directory, leakscope } from './command.ts';
 
 /** Holds 500 sessions; a line of input makes 100 more, and a line of output says so. */
 const PROGRAM = [
-  'import threading',
+  'import gc',
   'class Session:',
   '    def __init__(self, n):',
   '        self.n = n',
   '        self.notes = ["note", str(n) * 3]',
   'SESSIONS = {n: Session(n) for n in range(500)}',
-  'class Node: pass',
+  'class Node:',
+  '    def __init__(self): self.children = [self]',
+  '    def __del__(self): pass',
+  'gc.collect()',
+  'gc.disable()',
+  'gc.garbage.append(Node())',
+  'for n in range(7): Node()',
   'print("ready", flush=True)',
   'while True:',
   '    try: line = input()',
@@ -194,6 +200,39 @@ describe.each(interpreters)('$version', python => {
     expect(alone.status).toBe(2);
   });
 
+  test('heap: every way of dividing it adds up', async () => {
+    for (const by of ['type', 'module', 'holder', 'size', 'cause']) {
+      const document = await documentOf('heap', join(directory, `${python.version}.lss`), '--by', by);
+      const sum = (field: string) =>
+        document.parts.reduce((total: number, part: Record<string, number>) => total + (part[field] ?? 0), 0);
+      expect(sum('count')).toBe(document.objects);
+      expect(sum('shallow_bytes')).toBe(document.bytes);
+    }
+    const { waste } = await documentOf('heap', join(directory, `${python.version}.lss`), '--waste');
+    for (const row of waste) {
+      expect(row).toEqual({ kind: string, type: string, count: number, bytes: number, bytes_to_gain: number });
+    }
+  });
+
+  test('cycles: garbage, finalizers, gc.garbage, whether collection is on', async () => {
+    const document = await documentOf('cycles', String(target.pid));
+    expect(document.enabled).toBe(false);
+    for (const generation of document.generations) {
+      expect(generation).toMatchObject({ generation: number, objects: number, threshold: number, count: number });
+    }
+    expect(document.unreachable.objects).toBe(14);
+    expect(document.garbage).toEqual([{ type: '__main__.Node', count: 1 }]);
+    expect(document.finalizers).toEqual([{ type: '__main__.Node', count: 7 }]);
+    const cycle = document.cycles.find((row: { reachable: boolean }) => !row.reachable);
+    expect(cycle).toMatchObject({ count: 7, objects: 14, finalizers: 7 });
+    expect(cycle.around.map((step: { type: string; label: string }) => [step.type, step.label])).toEqual(
+      expect.arrayContaining([
+        ['__main__.Node', '.children'],
+        ['list', '[0]'],
+      ]),
+    );
+  });
+
   test('doctor', async () => {
     const document = JSON.parse((await leakscope(['doctor', String(target.pid), '--json'])).stdout);
     expect(document).toMatchObject({
@@ -208,24 +247,6 @@ describe.each(interpreters)('$version', python => {
     expect(document.captures.map((capture: { via: string }) => capture.via)).toEqual(
       expect.arrayContaining(['fork', 'freeze', 'core']),
     );
-  });
-
-  test('a type or an object that is not there', async () => {
-    const pid = String(target.pid);
-    const type = await leakscope(['who', pid, 'Sesion']);
-    expect(type.stderr).toContain('there is no type Sesion in this heap');
-    expect(type.status).toBe(2);
-    const alike = await leakscope(['who', pid, 'session']);
-    expect(alike.stderr).toContain('Did you mean __main__.Session');
-    const object = await leakscope(['object', pid, '0x10']);
-    expect(object.stderr).toContain('there is no object at 0x10');
-    expect(object.status).toBe(2);
-  });
-
-  test('text is for people: no JSON, no colours in a pipe', async () => {
-    const { stdout } = await leakscope(['types', String(target.pid), '--limit', '5']);
-    expect(stdout).toMatch(/^[\d,]+ objects of \d+ types, [\d.]+ [KM]iB\n/);
-    expect(stdout).not.toContain('\x1b');
   });
 });
 
@@ -244,4 +265,30 @@ test('a process of another user: not permitted, and how to be', async () => {
   } finally {
     target.kill();
   }
+});
+
+describe('on one interpreter', () => {
+  let target: Target;
+  beforeAll(async () => {
+    target = await spawnTarget(interpreters[0]!, { source: PROGRAM });
+  });
+  afterAll(() => target.kill());
+
+  test('a type or an object that is not there', async () => {
+    const pid = String(target.pid);
+    const type = await leakscope(['who', pid, 'Sesion']);
+    expect(type.stderr).toContain('there is no type Sesion in this heap');
+    expect(type.status).toBe(2);
+    const alike = await leakscope(['who', pid, 'session']);
+    expect(alike.stderr).toContain('Did you mean __main__.Session');
+    const object = await leakscope(['object', pid, '0x10']);
+    expect(object.stderr).toContain('there is no object at 0x10');
+    expect(object.status).toBe(2);
+  });
+
+  test('text is for people: no JSON, no colours in a pipe', async () => {
+    const { stdout } = await leakscope(['types', String(target.pid), '--limit', '5']);
+    expect(stdout).toMatch(/^[\d,]+ objects of \d+ types, [\d.]+ [KM]iB\n/);
+    expect(stdout).not.toContain('\x1b');
+  });
 });

@@ -244,14 +244,15 @@ test('cycles', () => {
     finalizers: [{ type: 'app.Node', count: 6 }],
     cycles: [
       {
-        objects: 2,
-        bytes: 300,
-        types: [
-          { name: 'app.Node', count: 1 },
-          { name: 'dict', count: 1 },
+        count: 3,
+        objects: 6,
+        bytes: 900,
+        around: [
+          { type: 'app.Node', label: '.children', address: '0x7f01' },
+          { type: 'list', label: '[0]', address: '0x7f02' },
+          { type: 'app.Leaf', label: '.parent', address: '0x7f03' },
         ],
-        closing: { from: 'app.Node', label: '.parent', to: 'app.Node' },
-        finalizer: true,
+        finalizers: 3,
         reachable: false,
       },
     ],
@@ -270,9 +271,10 @@ test('cycles', () => {
 
     with a finalizer (__del__): 6 app.Node
 
-    cycles
-    objects   size  state             types               closed by
-          2  300 B  garbage, __del__  1 app.Node, 1 dict  app.Node.parent -> app.Node
+    3 cycles, 6 objects, 900 B, garbage, with a finalizer
+      app.Node at 0x7f01  .children  ->  list
+      list at 0x7f02  [0]  ->  app.Leaf
+      app.Leaf at 0x7f03  .parent  ->  app.Node   closes it
     "
   `);
   expect(cyclesText({ ...document, enabled: false }, plain)).toContain('Automatic collection is off');
@@ -290,12 +292,12 @@ test('memory, waste, query, snapshot', () => {
     977 KiB  25 %  free in the C library's allocator  in 3 arenas
     "
   `);
-  const waste = [{ kind: 'duplicate strings', what: 'str', count: 4000, bytes_to_gain: 250_000 }];
+  const waste = [{ kind: 'slots', type: 'app.Node', count: 4000, bytes: 600_000, bytes_to_gain: 250_000 } as const];
   expect(wasteText({ ...head, objects: 9, bytes: 9_000_000, waste }, plain)).toMatchInlineSnapshot(`
     "up to 244 KiB of 8.6 MiB could be saved; rows may overlap, and none of this is a leak
 
-    to gain  objects  what
-    244 KiB    4,000  duplicate strings  str
+    to gain  objects  what                                         type
+    244 KiB    4,000  instances that __slots__ would make smaller  app.Node
     "
   `);
   expect(wasteText({ ...head, objects: 9, bytes: 9, waste: [] }, plain)).toBe('Nothing found that wastes memory.\n');

@@ -1,7 +1,7 @@
 /** `leakscope object TARGET ADDRESS`: one object, who points at it and whom it points at. */
 import type { Command } from 'commander';
-import { computeDominators, expressionOf, pathTo } from '../../analysis/index.ts';
-import { IMMORTAL_REFCOUNT, LabelKind, labelKind, type NodeIndex } from '../../cpython/index.ts';
+import { dominatorsOf, expressionOf, pathTo, referencesFound } from '../../analysis/index.ts';
+import { IMMORTAL_REFCOUNT, type NodeIndex } from '../../cpython/index.ts';
 import { type HeapGraph, labelText } from '../../heap/index.ts';
 import { type Neighbour, objectText } from '../../report/index.ts';
 import { addCommand, type ViaOptions, viaOption } from '../command.ts';
@@ -38,7 +38,7 @@ async function object(target: string, at: number, options: ObjectOptions): Promi
   const { graph } = await openTarget(target, { ...options, progress });
   const node = nodeAt(graph, at);
   progress.say('computing its retained size');
-  const tree = computeDominators(graph);
+  const tree = dominatorsOf(graph);
   const { size, length, refcount } = graph.columns;
   const referrers = referrersOf(graph, node);
   const referents = referentsOf(graph, node);
@@ -53,24 +53,22 @@ async function object(target: string, at: number, options: ObjectOptions): Promi
     retained_bytes: tree.retained[node]!,
     length: length[node]!,
     refcount: refcount[node] === IMMORTAL_REFCOUNT ? null : refcount[node]!,
-    references_found: referrers.references,
-    referrers: referrers.neighbours.slice(0, shown),
+    references_found: referencesFound(graph)[node]!,
+    referrers: referrers.slice(0, shown),
     referents: referents.slice(0, shown),
-    referrer_count: referrers.neighbours.length,
+    referrer_count: referrers.length,
     referent_count: referents.length,
   };
   await answerAbout(document, options, style => objectText(document, style));
 }
 
-function referrersOf(graph: HeapGraph, node: NodeIndex): { neighbours: Neighbour[]; references: number } {
+function referrersOf(graph: HeapGraph, node: NodeIndex): Neighbour[] {
   const { start, source, edge } = graph.referrers;
   const neighbours: Neighbour[] = [];
-  let references = 0;
   for (let at = start[node]!; at < start[node + 1]!; at++) {
     neighbours.push(neighbour(graph, source[at]!, edge[at]!));
-    if (ownsReference(graph, edge[at]!)) references++;
   }
-  return { neighbours, references };
+  return neighbours;
 }
 
 function referentsOf(graph: HeapGraph, node: NodeIndex): Neighbour[] {
@@ -88,12 +86,4 @@ function neighbour(graph: HeapGraph, node: NodeIndex, edge: number): Neighbour {
     type: graph.typeName(node),
     label: labelText(graph, edge),
   };
-}
-
-/** Whether an edge stands for a counted reference: weak, borrowed and root edges, and pointers only inferred, do not. */
-function ownsReference(graph: HeapGraph, edge: number): boolean {
-  const kind = labelKind(graph.columns.edgeLabel[edge]!);
-  return (
-    kind !== LabelKind.weak && kind !== LabelKind.borrowed && kind !== LabelKind.root && kind !== LabelKind.inferred
-  );
 }

@@ -1,6 +1,6 @@
 /** `leakscope types TARGET`: how many objects of which type, how big, and what they keep alive. */
 import { type Command, Option } from 'commander';
-import { computeDominators, retainedByGroup } from '../../analysis/index.ts';
+import { dominatorsOf, retainedByGroup } from '../../analysis/index.ts';
 import { NodeFlag } from '../../cpython/index.ts';
 import type { HeapGraph } from '../../heap/index.ts';
 import { type TypeRow, typesText } from '../../report/index.ts';
@@ -78,7 +78,7 @@ function countTypes(graph: HeapGraph): { rows: TypeRow[]; objects: number; bytes
     objects++;
     bytes += size[node]!;
   }
-  const retained = retainedByGroup(computeDominators(graph), row, names.length);
+  const retained = retainedByGroup(dominatorsOf(graph), row, names.length);
   const rows = names.flatMap((name, of) =>
     count[of] === 0 ? [] : [{ name, count: count[of]!, shallow_bytes: shallow[of]!, retained_bytes: retained[of]! }],
   );
