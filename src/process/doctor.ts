@@ -8,6 +8,7 @@ import { delimiter, join } from 'node:path';
 import { type Container, containerOf } from './container.ts';
 import { type Credentials, capabilityNames, credentialsOf, type NamespaceKind, userName } from './credentials.ts';
 import { type Tries, type Try, tryEverything } from './doctor-tries.ts';
+import { forkObstacle } from './fork-obstacles.ts';
 import {
   availableMemory,
   cgroupHeadroom,
@@ -105,8 +106,6 @@ export interface DoctorReport {
 
 const ALL: readonly Way[] = ['fork', 'freeze', 'core', 'agent', 'watchpoints'];
 const FROM_OUTSIDE: readonly Way[] = ['fork', 'freeze', 'core', 'watchpoints'];
-/** A fork needs page tables, and copies of the pages written while the child is read: a quarter of it is ample. */
-const COPIED_SHARE = 0.25;
 
 /** Examines a process, or without a pid what this user may do here to processes of its own. Never throws for a bad pid. */
 export function examine(pid?: number): DoctorReport {
@@ -118,7 +117,7 @@ export function examine(pid?: number): DoctorReport {
   const ofTarget =
     pid === undefined ? denialsOfOwn().map(d => fromDenial(d, FROM_OUTSIDE)) : targetObstacles(pid, target);
   const obstacles = [...ofTarget, ...machineObstacles(target, tries)];
-  if (target) obstacles.push(...forkObstacles(target, machine));
+  if (target) obstacles.push(...forkObstacles(target));
   const outlook = (way: Way, works: string): Outlook => {
     const obstacle = obstacles.find(o => o.blocks.includes(way));
     return obstacle ? { works: false, why: obstacle.what } : { works: true, why: works };
@@ -131,12 +130,7 @@ export function examine(pid?: number): DoctorReport {
     target,
     tries,
     captures: {
-      fork: outlook(
-        'fork',
-        target?.seccomp === 2
-          ? 'the program stops for some milliseconds; if its seccomp filter refuses the fork, it is frozen instead'
-          : 'the program stops for some milliseconds and is read at leisure',
-      ),
+      fork: outlook('fork', 'the program stops for some milliseconds and is read at leisure'),
       freeze: outlook('freeze', 'the program stops for as long as its memory takes to be copied'),
       core: coreOutlook(outlook('core', ''), gcore),
       agent: outlook('agent', 'needs leakscope_agent imported by the program, or Python 3.14 and sys.remote_exec'),
@@ -258,35 +252,13 @@ function machineObstacles(target: DoctorTarget | undefined, tries: Tries): Obsta
   return [];
 }
 
-function forkObstacles(target: DoctorTarget, machine: DoctorMachine): Obstacle[] {
-  const obstacle = (id: ObstacleId, what: string): Obstacle => ({
-    id,
-    what,
-    blocks: ['fork'],
-    remedies: allRemedies(id, target),
-  });
-  const needed = target.residentBytes * COPIED_SHARE;
-  if (target.seccomp === 1)
-    return [obstacle('strict-seccomp', 'the program allows itself no system calls (strict seccomp)')];
-  if (machine.overcommit === 2 && commitLeft() < target.residentBytes) {
-    return [
-      obstacle(
-        'little-memory',
-        'memory is not overcommitted here (vm.overcommit_memory is 2), and a copy of the program does not fit',
-      ),
-    ];
-  }
-  const free = Math.min(machine.availableBytes, target.memoryHeadroomBytes ?? machine.availableBytes);
-  if (free < needed) {
-    const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
-    return [
-      obstacle(
-        'little-memory',
-        `${mib(free)} of memory are free, and a copy of a program of ${mib(target.residentBytes)} may need ${mib(needed)}`,
-      ),
-    ];
-  }
-  return [];
+/** What capturing itself would find in the way of a fork; the program is then frozen instead. */
+function forkObstacles(target: DoctorTarget): Obstacle[] {
+  const status = target.accessible ? processStatus(target.pid) : undefined;
+  const reason = status && forkObstacle(target.pid, status);
+  if (reason === undefined) return [];
+  const id = /memory/.test(reason) ? 'little-memory' : 'no-fork';
+  return [{ id, what: `it cannot be forked: ${reason}`, blocks: ['fork'], remedies: allRemedies(id, target) }];
 }
 
 function coreOutlook(outlook: Outlook, gcore: string | undefined): Outlook {
@@ -298,13 +270,6 @@ function coreOutlook(outlook: Outlook, gcore: string | undefined): Outlook {
 
 function fromDenial(denial: Denial, blocks: readonly Way[]): Obstacle {
   return { id: denial.id, what: denial.sentence, blocks, remedies: denial.remedies };
-}
-
-/** Bytes that may still be promised to programs where memory is not overcommitted. */
-function commitLeft(): number {
-  const text = procText('/proc/meminfo') ?? '';
-  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0) * 1024;
-  return field('CommitLimit') - field('Committed_AS');
 }
 
 function is32Bit(pid: number): boolean {

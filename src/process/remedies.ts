@@ -17,7 +17,7 @@ export type ObstacleId =
   | '32-bit'
   | 'no-debug-registers'
   | 'little-memory'
-  | 'strict-seccomp'
+  | 'no-fork'
   | 'no-gcore';
 
 /** The target as remedies need to call it: its pid, and its pid and container as seen from inside. */
@@ -115,8 +115,8 @@ export function allRemedies(id: ObstacleId, target: Named): Remedies {
         podman: [`leakscope snapshot ${pid} --via freeze`, 'or raise the limit: podman update --memory SIZE NAME'],
         kubernetes: [`leakscope snapshot ${pid} --via freeze`, 'or raise resources.limits.memory of the container'],
       };
-    case 'strict-seccomp':
-      return everywhere(`leakscope snapshot ${pid} --via freeze puts no system call into the program`);
+    case 'no-fork':
+      return everywhere('nothing needs to be done: leakscope freezes the program instead and copies its memory');
     case 'no-gcore':
       return everywhere('install gdb, which brings gcore; cores made elsewhere can be read here');
     case 'unsupported-version':

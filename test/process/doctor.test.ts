@@ -149,6 +149,25 @@ describe('what cannot be looked into', () => {
     expect(report.target?.accessible).toBe(true);
   });
 
+  it('by fork, a program that allows itself no system calls: the other ways are left', async () => {
+    // prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) leaves read, write, exit and sigreturn.
+    const program = `
+import ctypes, os
+os.write(1, b'ready\\n')
+ctypes.CDLL(None).prctl(22, 1)
+os.read(0, 1)
+`;
+    await using target = await startTarget(interpreters()[0], ['-c', program]);
+    while (processStatus(target.pid)?.seccomp !== 1) await new Promise(r => setImmediate(r));
+    const report = examine(target.pid);
+    expect(report.obstacles).toMatchObject([{ id: 'no-fork', blocks: ['fork'] }]);
+    expect(report.captures.fork).toMatchObject({
+      works: false,
+      why: expect.stringMatching(/^it cannot be forked/) as string,
+    });
+    expect(report.captures.freeze.works).toBe(true);
+  });
+
   it('a process that has ended, collected or not', async () => {
     const { pid } = spawnSync('true');
     expect(examine(pid).obstacles.map(o => o.id)).toEqual(['gone']);
