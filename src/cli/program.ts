@@ -5,13 +5,13 @@ import { addCycles } from './commands/cycles.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDominators } from './commands/dominators.ts';
-// import { addExport } from './commands/export.ts';
+import { addExport } from './commands/export.ts';
 import { addFix } from './commands/fix.ts';
 import { addGrowth } from './commands/growth.ts';
 import { addHeap } from './commands/heap.ts';
 import { addMemory } from './commands/memory.ts';
 import { addObject } from './commands/object.ts';
-// import { addQuery } from './commands/query.ts';
+import { addQuery } from './commands/query.ts';
 import { addRun } from './commands/run.ts';
 import { addSnapshot } from './commands/snapshot.ts';
 import { addTypes } from './commands/types.ts';
@@ -51,8 +51,8 @@ export function buildProgram(): Command {
   addCycles(program);
   addMemory(program);
   program.commandsGroup('For other tools:');
-  // addQuery(program);
-  // addExport(program);
+  addQuery(program);
+  addExport(program);
   return program;
 }
 

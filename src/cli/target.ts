@@ -108,3 +108,8 @@ export function totalsOf(graph: HeapGraph): { objects: number; bytes: number } {
   }
   return { objects, bytes };
 }
+
+/** Snapshots taken by different runs of leakscope have no monotonic clock in common; the time of day they have. */
+export function onWallClock(graph: HeapGraph): HeapGraph {
+  return new HeapGraph(graph.columns, { ...graph.origin, capturedAtMs: graph.origin.takenAtMs }, graph.facts);
+}

@@ -177,9 +177,14 @@ export interface MemoryDocument extends Document {
   readonly parts: readonly { readonly kind: string; readonly bytes: number; readonly detail: string }[];
 }
 
+export interface ExportDocument extends Document {
+  readonly format: string;
+  readonly files: readonly { readonly file: string; readonly bytes: number }[];
+}
+
 export interface QueryDocument extends Document {
   readonly columns: readonly string[];
-  readonly rows: readonly (readonly (string | number | boolean | null)[])[];
+  readonly rows: readonly (readonly unknown[])[];
 }
 
 /** One thing that was looked at: whether it stands in the way, and what to do then. */

@@ -11,7 +11,7 @@ export { growthText } from './growth.ts';
 export { memoryText } from './memory.ts';
 export { objectText } from './object.ts';
 export { heapText, typesText, wasteText } from './partition.ts';
-export { queryText } from './query.ts';
+export { exportText, queryText } from './query.ts';
 export { snapshotText } from './snapshot.ts';
 export { paint, printable, type Style, styleFor } from './style.ts';
 export { bytesText, countText, durationText } from './units.ts';

@@ -1,8 +1,8 @@
-/** The rows of a query. */
-import type { QueryDocument } from './documents.ts';
+/** The rows of a query, and the files of an export. */
+import type { ExportDocument, QueryDocument } from './documents.ts';
 import { finish, printable, type Style } from './style.ts';
 import { table } from './table.ts';
-import { plural } from './units.ts';
+import { bytesText, plural } from './units.ts';
 
 export function queryText(document: QueryDocument, style: Style): string {
   const { columns, rows } = printable(document);
@@ -17,4 +17,11 @@ export function queryText(document: QueryDocument, style: Style): string {
     plural(rows.length, 'row'),
   ];
   return finish(lines, style);
+}
+
+export function exportText(document: ExportDocument, style: Style): string {
+  return finish(
+    printable(document).files.map(({ file, bytes }) => `${file}  ${bytesText(bytes)}`),
+    style,
+  );
 }

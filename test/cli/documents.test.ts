@@ -214,6 +214,39 @@ describe.each(interpreters)('$version', python => {
     }
   });
 
+  test('query: rows of SQL over the tables', async () => {
+    const file = join(directory, `${python.version}.lss`);
+    const sql = "select type, count(*) as n from nodes where type = '__main__.Session' group by type";
+    const document = await documentOf('query', file, sql);
+    expect(document).toMatchObject({ columns: ['type', 'n'], rows: [['__main__.Session', 500]] });
+    const grown = "select count_growth from growth where type = '__main__.Session'";
+    expect((await documentOf('query', String(target.pid), grown, '--since', file)).rows).toEqual([[100]]);
+    const wrong = await leakscope(['query', file, 'select nothing from nowhere']);
+    expect(wrong.stderr).toMatch(/^leakscope: the query failed: .*nowhere.*\nThe tables are nodes, edges/);
+    expect(wrong.status).toBe(2);
+  });
+
+  test('export: Parquet and a heap snapshot', async () => {
+    const file = join(directory, `${python.version}.lss`);
+    const tables = await documentOf(
+      'export',
+      file,
+      '--to',
+      'parquet',
+      '-o',
+      join(directory, `${python.version}-tables`),
+    );
+    for (const { file: table, bytes } of tables.files) {
+      expect(bytes).toBe(statSync(table).size);
+      expect(readFileSync(table).subarray(0, 4).toString()).toBe('PAR1');
+    }
+    expect(tables.files).toHaveLength(5);
+    const output = join(directory, `${python.version}.heapsnapshot`);
+    const snapshot = await documentOf('export', file, '--to', 'heapsnapshot', '-o', output);
+    expect(snapshot).toMatchObject({ format: 'heapsnapshot', files: [{ file: output, bytes: statSync(output).size }] });
+    expect(JSON.parse(readFileSync(output, 'utf8')).snapshot.node_count).toEqual(number);
+  });
+
   test('cycles: garbage, finalizers, gc.garbage, whether collection is on', async () => {
     const document = await documentOf('cycles', String(target.pid));
     expect(document.enabled).toBe(false);

@@ -2,13 +2,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { growthByHolder, growthByType, secondsOf } from '../../analysis/index.ts';
-import { HeapGraph } from '../../heap/index.ts';
+import type { HeapGraph } from '../../heap/index.ts';
 import { ExitCode, LeakscopeError } from '../../process/index.ts';
 import { type GrowthDocument, growthText } from '../../report/index.ts';
 import { addCommand, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions } from '../output.ts';
 import { type Progress, progressTo } from '../progress.ts';
-import { documentHead, kindOf, openTarget } from '../target.ts';
+import { documentHead, kindOf, onWallClock, openTarget } from '../target.ts';
 import { duration, limit, positive } from '../values.ts';
 
 const ROWS = 20;
@@ -79,11 +79,6 @@ async function openAll(targets: readonly string[], options: GrowthOptions, progr
     graphs.push(await open(target));
   }
   return graphs;
-}
-
-/** Snapshots taken by different runs of leakscope have no monotonic clock in common; the time of day they have. */
-function onWallClock(graph: HeapGraph): HeapGraph {
-  return new HeapGraph(graph.columns, { ...graph.origin, capturedAtMs: graph.origin.takenAtMs });
 }
 
 function documentOf(graphs: readonly HeapGraph[], oneProcess: boolean, shown: number, all: boolean): GrowthDocument {
