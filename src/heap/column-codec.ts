@@ -238,11 +238,22 @@ const label: ColumnCodec = {
     let expected = carry.last;
     for (let edge = first; edge < end; edge++) {
       const raw = numbers[edge - first]!;
-      if (raw < 0x8000_0000 && (raw & 15) < LabelKind.keyNode) {
-        // A name under a kind: most of them.
-        expected = 0;
-        edgeLabel[edge] = ((raw & 15) << 28) | (raw >>> 4);
-        continue;
+      if (raw < 0x8000_0000) {
+        // Whole numbers of 31 bits, nearly all, without a division.
+        const small = raw >>> 4;
+        const smallKind = raw & 15;
+        if (smallKind === LabelKind.index) {
+          const position = expected + ((small >>> 1) ^ -(small & 1));
+          if (position < 0 || position > PAYLOAD) return false;
+          edgeLabel[edge] = (smallKind << 28) | position;
+          expected = position + 1;
+          continue;
+        }
+        if (smallKind !== LabelKind.keyNode) {
+          edgeLabel[edge] = (smallKind << 28) | small;
+          expected = 0;
+          continue;
+        }
       }
       const kind = raw % 16;
       let payload = (raw - kind) / 16;

@@ -260,7 +260,7 @@ async function readAll(file: string, descriptor: number, size: number): Promise<
       throw damaged('it is cut short');
     if (crc32(stored, crc32(head.subarray(0, 12))) !== checksum) throw damaged('a block has a wrong checksum');
     at += BLOCK_HEADER_BYTES + storedLength;
-    const raw = decompress(stored, { maxOutputLength: Math.max(1, rawLength) }).then(
+    const raw = decompress(stored, { maxOutputLength: Math.max(1, rawLength), chunkSize: Math.max(64, rawLength) }).then(
       bytes => {
         if (bytes.length !== rawLength) throw damaged('a block has a wrong length');
         return bytes;

@@ -41,6 +41,10 @@ export class VarintWriter {
  */
 export function readVarints(bytes: Uint8Array, values: Float64Array, count: number): number {
   const length = bytes.length;
+  if (length === count && isSingleBytes(bytes)) {
+    values.set(bytes);
+    return count;
+  }
   let at = 0;
   for (let i = 0; i < count; i++) {
     if (at >= length) return -1;
@@ -73,4 +77,9 @@ export function readVarints(bytes: Uint8Array, values: Float64Array, count: numb
     values[i] = value;
   }
   return at <= length ? at : -1;
+}
+
+function isSingleBytes(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i]! >= 128) return false;
+  return true;
 }
