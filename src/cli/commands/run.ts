@@ -48,7 +48,7 @@ async function run(command: readonly string[], options: RunOptions): Promise<voi
     if (outcome.watched !== undefined) {
       await sayVerdict(outcome.watched, options, jsonOnOutput ? process.stdout : process.stderr);
     }
-    if (outcome.error instanceof LeakscopeError && outcome.error.exitCode !== ExitCode.targetEnded) {
+    if (outcome.error instanceof LeakscopeError && !isEnd(outcome.error)) {
       // The program was started for its own sake: it goes on, and why there is no verdict is said.
       process.stderr.write(`leakscope: ${printable(outcome.error.message)}\n${outcome.error.remedy}\n`.trimEnd());
       process.stderr.write('\n');
@@ -70,8 +70,11 @@ interface Outcome {
   readonly error?: unknown;
 }
 
+/** A short program may be gone before it is first looked at, or while: either way it has ended. */
 function isEnd(error: unknown): boolean {
-  return error instanceof LeakscopeError && error.exitCode === ExitCode.targetEnded;
+  return (
+    error instanceof LeakscopeError && (error.exitCode === ExitCode.targetEnded || error.exitCode === ExitCode.usage)
+  );
 }
 
 /** Waits until there is a Python among the program's processes, and watches it. Never throws: the program matters more. */
