@@ -80,7 +80,8 @@ function suspectLines(suspect: Suspect, verdict: Verdict, context: Context): str
       entries > 0 ? plural(entries, 'entry', 'entries') : '',
       suspect.retained_bytes > 0 ? `${bytesText(suspect.retained_bytes)} retained` : '',
     ].filter(fact => fact !== '');
-    lines.push(...row('held by', `${paint(expression, 'bold', style)}   ${facts.join(', ')}`, width));
+    const place = expression === '' ? '' : `${paint(expression, 'bold', style)}   `;
+    lines.push(...row('held by', place + facts.join(', '), width));
   } else if (suspect.retained_bytes > 0) {
     lines.push(...row('holds', bytesText(suspect.retained_bytes), width));
   }
