@@ -161,12 +161,17 @@ export class HeapBuilder {
     if (this.inPool(address)) return 0;
     const type = this.types.indexOf(memory.word(address + this.layout.object.type));
     if (type < 0) return 0;
-    const refcount = memory.word(address + this.layout.object.refcount);
+    // From 3.14 on the upper half of the word holds flags.
+    const { refcount: at, refcountSize } = this.layout.object;
+    const refcount = refcountSize === 4 ? memory.uint32(address + at) : memory.word(address + at);
     return refcount > 0 && refcount < 0x1_0000_0000 ? this.addOutsidePools(address, type) : 0;
   }
 
   /** Is the address in a pymalloc pool? Set by the decoder once pools are known. */
   inPool: (address: number) => boolean = () => false;
+
+  /** Bytes of the block of native memory at an address, 0 when there is none that can be told; set by the decoder. */
+  nativeBlockBytes: (address: number) => number = () => 0;
 
   /** Does the address lie in the executable or a library? Set by the decoder. */
   isStatic: (address: number) => boolean = () => false;
@@ -208,7 +213,8 @@ export class HeapBuilder {
       // Only names: what the program computed at run time may be a secret, and is not interned.
       if (isInterned(this.memory, this.layout, address)) {
         const text = readText(this.memory, this.layout, address, MAX_LABEL_LENGTH + 1);
-        if (text !== undefined && text.length <= MAX_LABEL_LENGTH && IDENTIFIER.test(text)) return this.label(LabelKind.key, text);
+        if (text !== undefined && text.length <= MAX_LABEL_LENGTH && IDENTIFIER.test(text))
+          return this.label(LabelKind.key, text);
       }
     }
     return makeLabel(LabelKind.keyNode, keyNode);

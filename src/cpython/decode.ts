@@ -379,6 +379,7 @@ class HeapDecoder {
     const pools = findPools(memory, layout, this.image.mappings, this.runtime.interpreters.map(i => i.address), this.runtime.module);
     const poolSize = layout.pymalloc.poolSize;
     for (const pool of pools.addresses) this.poolSet.add(pool / poolSize);
+    heap.nativeBlockBytes = address => this.nativeBlockBytes(address);
     const images = this.image.modules.map(m => ({ start: m.start, end: m.end })).sort((a, b) => a.start - b.start);
     heap.isStatic = address => images.some(m => address >= m.start && address < m.end);
     heap.inPool = address => this.poolSet.has(Math.floor(address / poolSize));
@@ -433,6 +434,28 @@ class HeapDecoder {
     return pools;
   }
 
+  /**
+   * Bytes of the block at an address that is no object: of a pymalloc block in use, or of a chunk of glibc's malloc, by
+   * the size word before it (malloc.c: chunks are multiples of 16, the lowest three bits are flags). 0 for anything else.
+   */
+  private nativeBlockBytes(address: number): number {
+    const { memory, layout } = this;
+    const MAX_BYTES = 1 << 16;
+    if (address % 16 !== 0 || !memory.has(address) || this.heap.isStatic(address)) return 0;
+    const p = layout.pymalloc;
+    const pool = Math.floor(address / p.poolSize) * p.poolSize;
+    if (this.poolSet.has(pool / p.poolSize)) {
+      const blockSize = (memory.uint32(pool + p.sizeIndex) + 1) * 16;
+      return (address - pool - p.headerSize) % blockSize === 0 && address - pool < memory.uint32(pool + p.nextOffset) ? blockSize : 0;
+    }
+    const sizeWord = memory.word(address - 8);
+    const chunk = sizeWord - (sizeWord % 8);
+    if (chunk < 32 || chunk > MAX_BYTES || chunk % 16 !== 0) return 0;
+    // The chunk behind it must look like one, too.
+    const next = memory.word(address - 8 + chunk);
+    return next - (next % 8) >= 16 && next < 2 ** 40 && memory.has(address + chunk) ? chunk - 8 : 0;
+  }
+
   /** The type that a word in a block is the address of, when its objects stand `preSize` bytes behind the block's start; -1 otherwise. */
   private typeAt(low: number, high: number, preSize: number): number {
     if (high >= 0x8000 || (low & 7) !== 0 || (high === 0 && low < 0x10000)) return -1;
@@ -444,7 +467,10 @@ class HeapDecoder {
   private isWhole(a: number, plan: TypePlan, blockSize: number): boolean {
     const { memory, layout } = this;
     const w = memory.offsetOf(a) / 4;
-    if (memory.words[w] === 0 || (memory.words[w + 1] & 0xffff) !== 0) return false;
+    const count = memory.words[w];
+    if (count === 0 || (memory.words[w + 1] & 0xffff) !== 0) return false;
+    // An array of pointers into an executable at low addresses looks like a count; no count is that large by chance.
+    if (count >= 0x10000 && memory.has(count)) return false;
     const need = plan.preSize + this.bytesOf(a, plan);
     return need <= blockSize && blockSize < need * 1.34 + 48 && layout.object.size <= need;
   }

@@ -42,14 +42,21 @@ export function nativeAreas(
   for (const m of mappings) {
     if (!m.writable || !m.private) continue;
     const module = modules.find(l => m.start >= l.start && m.start < l.end);
-    if (module !== undefined) areas.push({ start: m.start, end: m.end, name: `variable of ${module.path.slice(module.path.lastIndexOf('/') + 1)}` });
+    if (module !== undefined)
+      areas.push({
+        start: m.start,
+        end: m.end,
+        name: `variable of ${module.path.slice(module.path.lastIndexOf('/') + 1)}`,
+      });
   }
   const inModule = (address: number) => areas.some(a => address >= a.start && address < a.end);
   for (const at of interpreters) {
     const m = mappings.find(x => at >= x.start && at < x.end);
-    if (m !== undefined && !inModule(at)) areas.push({ start: at, end: Math.min(m.end, at + STATE_BYTES), name: 'interpreter state' });
+    if (m !== undefined && !inModule(at))
+      areas.push({ start: at, end: Math.min(m.end, at + STATE_BYTES), name: 'interpreter state' });
   }
-  for (const t of threads) areas.push({ start: t.address, end: t.address + THREAD_STATE_BYTES, name: `state of thread ${t.name}` });
+  for (const t of threads)
+    areas.push({ start: t.address, end: t.address + THREAD_STATE_BYTES, name: `state of thread ${t.name}` });
   for (const t of kernelThreads) {
     const m = mappings.find(x => t.stackPointer >= x.start && t.stackPointer < x.end);
     if (m === undefined) continue;
@@ -60,7 +67,11 @@ export function nativeAreas(
 }
 
 /** What C code holds, of a heap whose edges are complete. In the order of the areas, then of the nodes. */
-export function findNativeReferences(heap: HeapBuilder, memory: Memory, areas: readonly NativeArea[]): NativeReference[] {
+export function findNativeReferences(
+  heap: HeapBuilder,
+  memory: Memory,
+  areas: readonly NativeArea[],
+): NativeReference[] {
   const surplus = referenceSurplus(heap, true);
   const found: NativeReference[] = [];
   for (const area of areas) {
@@ -77,7 +88,8 @@ export function findNativeReferences(heap: HeapBuilder, memory: Memory, areas: r
   reach(heap, reached, 0);
   for (const { node } of found) reach(heap, reached, node);
   for (let n = 1; n < heap.nodeCount; n++) {
-    if (reached[n] === 0 && (surplus[n] > 0 || heap.refcount[n] === IMMORTAL_REFCOUNT)) found.push({ node: n, from: '' });
+    if (reached[n] === 0 && (surplus[n] > 0 || heap.refcount[n] === IMMORTAL_REFCOUNT))
+      found.push({ node: n, from: '' });
   }
   return found;
 }

@@ -8,10 +8,15 @@ import { type HeapColumns, IMMORTAL_REFCOUNT, LabelKind, NodeFlag } from './colu
 
 /** Does an edge of this kind own a reference to its target? */
 export function ownsReference(kind: number): boolean {
-  return kind !== LabelKind.weak && kind !== LabelKind.borrowed && kind !== LabelKind.root && kind !== LabelKind.inferred;
+  return (
+    kind !== LabelKind.weak && kind !== LabelKind.borrowed && kind !== LabelKind.root && kind !== LabelKind.inferred
+  );
 }
 
-type Columns = Pick<HeapColumns, 'nodeCount' | 'edgeCount' | 'edgeStart' | 'edgeTarget' | 'edgeLabel' | 'refcount' | 'flags'>;
+type Columns = Pick<
+  HeapColumns,
+  'nodeCount' | 'edgeCount' | 'edgeStart' | 'edgeTarget' | 'edgeLabel' | 'refcount' | 'flags'
+>;
 
 /**
  * Per node: its reference count less the references found; 0 for immortal objects and synthetic nodes. A surplus is
@@ -34,4 +39,3 @@ export function referenceSurplus(columns: Columns, inferred = false): Int32Array
   }
   return surplus;
 }
-

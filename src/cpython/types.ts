@@ -96,8 +96,25 @@ export class TypeTable {
   addSynthetic(name: string): number {
     const index = this.plans.length;
     this.plans.push({
-      index, address: 0, name, base: name, cBases: [], members: [], skipOffsets: [], basicSize: 0, itemSize: 0, flags: 0, heapType: false, hasGc: false, preSize: 0,
-      slots: [], dictOffset: 0, managedDict: false, inlineValues: false, finalizer: false, weakListOffset: 0,
+      index,
+      address: 0,
+      name,
+      base: name,
+      cBases: [],
+      members: [],
+      skipOffsets: [],
+      basicSize: 0,
+      itemSize: 0,
+      flags: 0,
+      heapType: false,
+      hasGc: false,
+      preSize: 0,
+      slots: [],
+      dictOffset: 0,
+      managedDict: false,
+      inlineValues: false,
+      finalizer: false,
+      weakListOffset: 0,
     });
     return index;
   }
@@ -127,7 +144,10 @@ export class TypeTable {
     if (address === this.typeType) return true;
     if (depth === 0 || address % 8 !== 0 || !this.memory.has(address)) return false;
     const flags = this.memory.int32(address + this.layout.type.flags);
-    return (flags & TypeFlag.typeSubclass) !== 0 && this.isMetatype(this.memory.word(address + this.layout.object.type), depth - 1);
+    return (
+      (flags & TypeFlag.typeSubclass) !== 0 &&
+      this.isMetatype(this.memory.word(address + this.layout.object.type), depth - 1)
+    );
   }
 
   private describe(address: number): number {
@@ -158,7 +178,9 @@ export class TypeTable {
       base,
       cBases,
       members,
-      skipOffsets: [...new Set([...members.map(m => m.offset), dictOffset, weakListOffset])].filter(o => o > 0).sort((a, b) => a - b),
+      skipOffsets: [...new Set([...members.map(m => m.offset), dictOffset, weakListOffset])]
+        .filter(o => o > 0)
+        .sort((a, b) => a - b),
       basicSize,
       itemSize,
       flags,
@@ -169,7 +191,9 @@ export class TypeTable {
       dictOffset,
       managedDict,
       inlineValues: m.inlineFlag !== 0 && (flags & m.inlineFlag) !== 0,
-      finalizer: (heapType && finalize !== 0 && finalize !== this.objectFinalize && isPythonClass(tpName)) || memory.word(address + t.del) !== 0,
+      finalizer:
+        (heapType && finalize !== 0 && finalize !== this.objectFinalize && isPythonClass(tpName)) ||
+        memory.word(address + t.del) !== 0,
       weakListOffset,
     };
     this.plans.push(plan);
@@ -202,7 +226,12 @@ export class TypeTable {
       let member = memory.word(address + layout.type.members);
       for (let i = 0; i < 1000 && memory.has(member) && memory.word(member + layout.member.name) !== 0; i++) {
         const offset = memory.signed(member + layout.member.offset);
-        if (layout.member.objectKinds.includes(memory.int32(member + layout.member.type)) && offset > 0 && offset < 2 ** 20 && offset % 8 === 0) {
+        if (
+          layout.member.objectKinds.includes(memory.int32(member + layout.member.type)) &&
+          offset > 0 &&
+          offset < 2 ** 20 &&
+          offset % 8 === 0
+        ) {
           if (!members.has(offset)) members.set(offset, memory.cString(memory.word(member + layout.member.name), 200));
         }
         member += layout.member.size;

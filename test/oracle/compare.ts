@@ -10,8 +10,16 @@
  * - *surplus*: reference counts above the references found, on objects that are not immortal.
  */
 import type { Decoded } from '../../src/cpython/decode.ts';
+import {
+  type HeapColumns,
+  IMMORTAL_REFCOUNT,
+  LabelKind,
+  labelKind,
+  labelPayload,
+  makeLabel,
+  NodeFlag,
+} from '../../src/cpython/index.ts';
 import { referenceSurplus } from '../../src/cpython/reconcile.ts';
-import { type HeapColumns, IMMORTAL_REFCOUNT, LabelKind, labelKind, labelPayload, NodeFlag } from '../../src/cpython/index.ts';
 import type { Truth } from './truth.ts';
 
 export interface Rate {
@@ -82,13 +90,23 @@ export function compare(decoded: Decoded, truth: Truth): Comparison {
     const node = nodeAt.get(truth.address[i]);
     const what = () => trueType(i);
     const where = () => hex(truth.address[i]);
-    if (truth.tracked[i] !== 0) tracked.add(node !== undefined && (c.flags[node] & NodeFlag.tracked) !== 0, what, where);
+    if (truth.tracked[i] !== 0)
+      tracked.add(node !== undefined && (c.flags[node] & NodeFlag.tracked) !== 0, what, where);
     else reachable.add(node !== undefined, what, where);
     if (node === undefined) continue;
-    types.add(c.types[c.type[node]].address === truth.type[i] && typeName(node) === what(), () => `${what()} (here ${typeName(node)})`, where);
-    if (truth.size[i] >= 0) sizes.add(c.size[node] === truth.size[i], what, () => `${where()} is ${truth.size[i]}, here ${c.size[node]}`);
+    types.add(
+      c.types[c.type[node]].address === truth.type[i] && typeName(node) === what(),
+      () => `${what()} (here ${typeName(node)})`,
+      where,
+    );
+    if (truth.size[i] >= 0)
+      sizes.add(c.size[node] === truth.size[i], what, () => `${where()} is ${truth.size[i]}, here ${c.size[node]}`);
     const immortal = c.refcount[node] === IMMORTAL_REFCOUNT;
-    refcounts.add(immortal || Math.abs(c.refcount[node] - truth.refcount[i]) <= 2, what, () => `${where()} is ${truth.refcount[i]}, here ${c.refcount[node]}`);
+    refcounts.add(
+      immortal || Math.abs(c.refcount[node] - truth.refcount[i]) <= 2,
+      what,
+      () => `${where()} is ${truth.refcount[i]}, here ${c.refcount[node]}`,
+    );
   }
 
   // Some types visit, too, what an object of theirs holds (lru_cache its links, ctypes' types their StgDict): there one
@@ -97,13 +115,26 @@ export function compare(decoded: Decoded, truth: Truth): Comparison {
     for (let e = c.edgeStart[node]; e < c.edgeStart[node + 1]; e++) {
       const between = c.edgeTarget[e];
       const known = truth.index.get(c.address[between]);
-      if (known !== undefined && truth.referents.subarray(truth.start[known], truth.start[known + 1]).includes(target)) continue;
-      for (let f = c.edgeStart[between]; f < c.edgeStart[between + 1]; f++) {
-        if (c.address[c.edgeTarget[f]] === target && labelKind(c.edgeLabel[f]) !== LabelKind.inferred) return true;
-      }
+      if (known !== undefined && truth.referents.subarray(truth.start[known], truth.start[known + 1]).includes(target))
+        continue;
+      if (leads(between, target)) return true;
+    }
+    // Attributes that lie inside an object are the object's here; some releases of CPython count them to its dict.
+    const owner = dictOwner.get(node);
+    return owner !== undefined && leads(owner, target);
+  };
+  const leads = (from: number, target: number): boolean => {
+    for (let f = c.edgeStart[from]; f < c.edgeStart[from + 1]; f++) {
+      if (c.address[c.edgeTarget[f]] === target && labelKind(c.edgeLabel[f]) !== LabelKind.inferred) return true;
     }
     return false;
   };
+  const dictOwner = new Map<number, number>();
+  const ofDict = makeLabel(LabelKind.attribute, c.strings.indexOf('__dict__'));
+  for (let n = 0; n < c.nodeCount; n++) {
+    for (let e = c.edgeStart[n]; e < c.edgeStart[n + 1]; e++)
+      if (c.edgeLabel[e] === ofDict) dictOwner.set(c.edgeTarget[e], n);
+  }
   const references = new Tally();
   const named = new Tally();
   const found = new Map<number, number>();
@@ -180,7 +211,7 @@ function compareLocals(decoded: Decoded, truth: Truth): Tally {
           let target = c.edgeTarget[e];
           const text = c.strings[labelPayload(label)];
           if (labelKind(label) === LabelKind.attribute && text === 'f_locals') dict = c.address[target];
-          if (labelKind(label) !== LabelKind.local) continue;
+          if (labelKind(label) !== LabelKind.local && labelKind(label) !== LabelKind.borrowed) continue;
           if (c.types[c.type[target]].name === 'cell') {
             if (c.edgeStart[target] === c.edgeStart[target + 1]) continue;
             target = c.edgeTarget[c.edgeStart[target]];
@@ -188,8 +219,10 @@ function compareLocals(decoded: Decoded, truth: Truth): Tally {
           here.set(text, c.address[target]);
         }
       }
-      const what = () => `${frame.name} (thread ${state?.name ?? ident}, ${at === undefined ? 'frame not found' : c.types[c.type[at]].name})`;
-      if (frame.locals === null) tally.add(dict === frame.dict, what, () => `dict ${hex(frame.dict)}, here ${hex(dict)}`);
+      const what = () =>
+        `${frame.name} (thread ${state?.name ?? ident}, ${at === undefined ? 'frame not found' : c.types[c.type[at]].name})`;
+      if (frame.locals === null)
+        tally.add(dict === frame.dict, what, () => `dict ${hex(frame.dict)}, here ${hex(dict)}`);
       for (const [name, id] of Object.entries(frame.locals ?? {})) {
         // What fork() returned is 0 in the child that wrote the truth.
         tally.add(here.get(name) === id, what, () => `${name} is ${hex(id)}, here ${hex(here.get(name) ?? 0)}`);
@@ -208,7 +241,8 @@ function compareClaims(c: HeapColumns, truth: Truth): Tally {
     exists[n] = 1;
     queue.push(n);
   };
-  for (let n = 0; n < c.nodeCount; n++) if ((c.flags[n] & NodeFlag.synthetic) !== 0 || truth.index.has(c.address[n])) add(n);
+  for (let n = 0; n < c.nodeCount; n++)
+    if ((c.flags[n] & NodeFlag.synthetic) !== 0 || truth.index.has(c.address[n])) add(n);
   for (let at = 0; at < queue.length; at++) {
     for (let e = c.edgeStart[queue[at]]; e < c.edgeStart[queue[at] + 1]; e++) {
       const kind = labelKind(c.edgeLabel[e]);
@@ -217,12 +251,17 @@ function compareClaims(c: HeapColumns, truth: Truth): Tally {
     }
   }
   const inferred = new Uint8Array(c.nodeCount);
-  for (let e = 0; e < c.edgeCount; e++) if (labelKind(c.edgeLabel[e]) === LabelKind.inferred) inferred[c.edgeTarget[e]] = 1;
+  for (let e = 0; e < c.edgeCount; e++)
+    if (labelKind(c.edgeLabel[e]) === LabelKind.inferred) inferred[c.edgeTarget[e]] = 1;
   const tally = new Tally();
   for (let n = 1; n < c.nodeCount; n++) {
     if ((c.flags[n] & (NodeFlag.synthetic | NodeFlag.nativeBlock)) !== 0) continue;
     const fixed = (c.flags[n] & (NodeFlag.static | NodeFlag.immortal)) !== 0;
-    tally.add(exists[n] !== 0 || fixed, () => `${c.types[c.type[n]].name}${inferred[n] ? ' (inferred)' : ''}`, () => `${hex(c.address[n])} refcount ${c.refcount[n]}`);
+    tally.add(
+      exists[n] !== 0 || fixed,
+      () => `${c.types[c.type[n]].name}${inferred[n] ? ' (inferred)' : ''}`,
+      () => `${hex(c.address[n])} refcount ${c.refcount[n]}`,
+    );
   }
   return tally;
 }

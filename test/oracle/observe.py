@@ -67,6 +67,14 @@ def observe(tracked, directory):
     referents = array.array("Q")
     mine.update((id(rows), id(referents)))
     get_referents = gc.get_referents
+    # Sizes before references are followed: some count what nobody else holds, and the queue will hold it.
+    sizes = {}
+    mine.add(id(sizes))
+    for o in queue:
+        try:
+            sizes[id(o)] = sys.getsizeof(o)
+        except Exception:
+            pass
     # Referents of the frame that waits in barrier() include the observation's arguments.
     at = 0
     found = []
@@ -99,7 +107,9 @@ def observe(tracked, directory):
         t = type(o)
         types[id(t)] = t
         try:
-            size = getsizeof(o)
+            size = sizes.get(id(o))
+            if size is None:
+                size = getsizeof(o)
         except Exception:
             size = none
         # One reference is the queue's, and for tracked ones one is the list's that gc.get_objects() gave.

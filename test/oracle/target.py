@@ -979,7 +979,7 @@ def more_modules():
     import urllib.request  # noqa: F401
     import unittest.mock
 
-    return email.message.EmailMessage(), http.client.HTTPConnection("localhost"), unittest.mock.MagicMock()
+    return email.message.EmailMessage(), http.client.HTTPConnection("localhost"), unittest.mock.Mock()
 
 
 if __name__ == "__main__":

@@ -49,7 +49,10 @@ export async function runToBarrier(
   options: TargetOptions = {},
 ): Promise<StoppedTarget> {
   const beside = { 'observe.py': readFileSync(join(here, 'observe.py'), 'utf8') };
-  const target = await spawnTarget(python, { file: program }, [], { ...options, beside: { ...options.beside, ...beside } });
+  const target = await spawnTarget(python, { file: program }, [], {
+    ...options,
+    beside: { ...options.beside, ...beside },
+  });
   try {
     const truth = readTruth(target.directory);
     await inPause(target.pid);

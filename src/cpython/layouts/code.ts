@@ -76,7 +76,8 @@ export function tupleOfText(heap: HeapBuilder, tuple: number): string[] {
   if (!memory.has(tuple)) return [];
   const texts: string[] = [];
   const count = Math.min(10_000, memory.word(tuple + layout.var.count));
-  for (let i = 0; i < count; i++) texts.push(readText(memory, layout, memory.word(tuple + layout.tuple.items + 8 * i), 200) ?? '?');
+  for (let i = 0; i < count; i++)
+    texts.push(readText(memory, layout, memory.word(tuple + layout.tuple.items + 8 * i), 200) ?? '?');
   return texts;
 }
 
@@ -111,14 +112,21 @@ export const decodeModule: Decoder = (heap, a, node) => {
   if (size > 0 && size < 1 << 20) scanForReferences(heap, state, size);
 };
 
-/** Appends an inferred edge for each word in a block that points at an object. */
-export function scanForReferences(heap: HeapBuilder, start: number, size: number, labelBase = 0): void {
+/**
+ * Appends an inferred edge for each word in a block that points at an object. A word that points at the start of another
+ * block of native memory leads on, one step: what an extension object keeps is often in memory that it has allocated.
+ */
+export function scanForReferences(heap: HeapBuilder, start: number, size: number, labelBase = 0, steps = 1): void {
   const { memory } = heap;
   for (let offset = 0; offset + 8 <= size; offset += 8) {
     const word = memory.word(start + offset);
     if (word < 0x1000 || word % 8 !== 0) continue;
     const node = heap.plausible(word);
     if (node !== 0) heap.edgeTo(node, heap.inferredLabel(labelBase + offset));
+    else if (steps > 0) {
+      const bytes = heap.nativeBlockBytes(word);
+      if (bytes > 0) scanForReferences(heap, word, bytes, labelBase + offset, steps - 1);
+    }
   }
 }
 
@@ -149,7 +157,10 @@ export const decodeType: Decoder = (heap, a, node, plan) => {
   field(heap, a, layout.heapType.slots, '__slots__');
   field(heap, a, layout.heapType.module, 'module');
   for (let i = 0; shape !== undefined && i < shape.count; i++) {
-    heap.edge(memory.word(shape.entries + i * shape.entrySize + shape.keyOffset), heap.label(LabelKind.internal, 'shared key'));
+    heap.edge(
+      memory.word(shape.entries + i * shape.entrySize + shape.keyOffset),
+      heap.label(LabelKind.internal, 'shared key'),
+    );
   }
 };
 
@@ -201,7 +212,8 @@ function oldCachesSize(heap: HeapBuilder, a: number): number {
   const OPCACHE_SIZE = 172;
   const count = (offset: number) => memory.word(memory.word(a + offset) + layout.var.count);
   let bytes = memory.word(a + CELL2ARG) !== 0 ? 8 * count(layout.code.cellVars) : 0;
-  if (memory.word(a + OPCACHE) !== 0) bytes += Math.floor(count(layout.code.code) / 2) + 32 * memory.uint8(a + OPCACHE_SIZE);
+  if (memory.word(a + OPCACHE) !== 0)
+    bytes += Math.floor(count(layout.code.code) / 2) + 32 * memory.uint8(a + OPCACHE_SIZE);
   return bytes;
 }
 

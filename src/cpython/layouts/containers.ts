@@ -82,7 +82,8 @@ export const decodeDict: Decoder = (heap, a, node, plan) => {
   let size = plan.preSize + plan.basicSize;
   if (values !== 0) {
     const v = layout.managed.values;
-    size += layout.managed.form === 'none' ? 8 * Math.floor((shape.slots * 2) / 3) : splitValuesSize(heap, keys, values);
+    size +=
+      layout.managed.form === 'none' ? 8 * Math.floor((shape.slots * 2) / 3) : splitValuesSize(heap, keys, values);
     if (layout.dictKeys.refcount >= 0 && memory.word(keys + layout.dictKeys.refcount) === 1) size += shape.bytes;
     heap.size[node] = size;
     // Values that are still inside their object are the object's references, not the dict's.

@@ -4,8 +4,8 @@
  */
 import type { HeapBuilder } from '../builder.ts';
 import { LabelKind, makeLabel } from '../columns.ts';
-import { type FieldSpec, fieldsOf } from '../versions/fields.ts';
 import type { TypePlan } from '../types.ts';
+import { type FieldSpec, fieldsOf } from '../versions/fields.ts';
 import { scanForReferences } from './code.ts';
 import type { Decoder } from './decoder.ts';
 
@@ -13,27 +13,27 @@ const MAX_ITEMS = 1 << 24;
 
 const KIND = { attribute: LabelKind.attribute, internal: LabelKind.internal, borrowed: LabelKind.borrowed } as const;
 
-/** The decoder of a type in the field tables, or undefined. */
-export function fieldDecoder(type: string, version: string): Decoder | undefined {
-  const specs = fieldsOf(type, version);
-  return specs === undefined ? undefined : (heap, a, _node, plan) => {
+/** The decoder of a type in the field tables, or undefined. `basicSize`: the type's tp_basicsize, which tells some forms. */
+export function fieldDecoder(type: string, version: string, basicSize: number): Decoder | undefined {
+  const specs = fieldsOf(type, version, basicSize);
+  if (specs === undefined) return undefined;
+  return (heap, a, _node, plan) => {
     for (const spec of specs) decodeField(heap, a, spec, plan);
   };
 }
 
+function countOf(heap: HeapBuilder, a: number, count: FieldSpec['count']): number {
+  if ('fixed' in count) return count.fixed;
+  if ('wordAt' in count) return heap.memory.word(a + count.wordAt);
+  if ('intAt' in count) return heap.memory.int32(a + count.intAt);
+  return Math.abs(heap.memory.signed(a + heap.layout.var.count));
+}
+
 function decodeField(heap: HeapBuilder, a: number, spec: FieldSpec, plan: TypePlan): void {
   const { memory } = heap;
-  let at = a + spec.offset;
-  let count = spec.count;
-  if (spec.isArray) {
-    if (spec.lengthAt >= 0) count = memory.word(a + spec.lengthAt);
-    at = memory.word(at);
-    if (at === 0) return;
-  } else if (count < 0) {
-    count = Math.abs(memory.signed(a + heap.layout.var.count));
-    // hamt nodes: tp_basicsize ends before the first item, in some versions behind it.
-    void plan;
-  }
+  const at = spec.isArray ? memory.word(a + spec.offset) : a + spec.offset;
+  if (at === 0) return;
+  const count = countOf(heap, a, spec.count);
   if (count > MAX_ITEMS || (count > 0 && !memory.has(at + 8 * count - 8))) {
     heap.miss(`${plan.name} in the middle of a change`);
     return;
@@ -58,7 +58,8 @@ export function scanUnknown(heap: HeapBuilder, a: number, from: number, plan: Ty
   for (const member of named) {
     if (member.offset >= from) heap.edge(memory.word(a + member.offset), heap.label(LabelKind.attribute, member.name));
   }
-  const items = plan.itemSize > 0 ? Math.min(1 << 20, Math.abs(memory.signed(a + layout.var.count)) * plan.itemSize) : 0;
+  const items =
+    plan.itemSize > 0 ? Math.min(1 << 20, Math.abs(memory.signed(a + layout.var.count)) * plan.itemSize) : 0;
   const end = plan.basicSize + items;
   let start = from;
   // Between the named members, and what has a meaning of its own: the dict and the weak list.

@@ -7,7 +7,7 @@
  * Sources: Include/internal/pycore_frame.h, Python/frame.c, Objects/frameobject.c, Objects/genobject.c.
  */
 import type { HeapBuilder } from '../builder.ts';
-import { LabelKind, NodeFlag } from '../columns.ts';
+import { LabelKind, labelPayload, makeLabel, NodeFlag } from '../columns.ts';
 import { attribute, codeName, field, tupleOfText } from './code.ts';
 import type { Decoder } from './decoder.ts';
 
@@ -102,11 +102,12 @@ function decodeStack(heap: HeapBuilder, stack: number, height: number, limit: nu
     if (raw < 0x1000) continue;
     const word = mask === 0 ? raw : raw - (raw % (mask + 1));
     // A tagged reference does not own what it points at.
-    const owned = mask === 0 || (raw % 2 === 0);
+    const owned = mask === 0 || raw % 2 === 0;
     if (height >= 0 && owned) heap.edge(word, label);
     else {
       const node = heap.plausible(word);
-      if (node !== 0) heap.edgeTo(node, height >= 0 ? heap.label(LabelKind.borrowed, 'value stack') : heap.inferredLabel(8 * i));
+      if (node !== 0)
+        heap.edgeTo(node, height >= 0 ? heap.label(LabelKind.borrowed, 'value stack') : heap.inferredLabel(8 * i));
     }
   }
 }
@@ -151,7 +152,9 @@ export function decodeInterpreterFrame(heap: HeapBuilder, frame: number, code: n
     const raw = memory.word(slots + 8 * i);
     if (raw === 0) continue;
     const word = mask === 0 ? raw : raw - (raw % (mask + 1));
-    if (word >= 0x1000) heap.edge(word, labels[i]);
+    // A tagged reference is the caller's: shown under its name, not counted.
+    if (word >= 0x1000)
+      heap.edge(word, mask === 0 || raw % 2 === 0 ? labels[i] : makeLabel(LabelKind.borrowed, labelPayload(labels[i])));
   }
   decodeStack(heap, slots + 8 * labels.length, running && height === 0 ? -1 : height, stackSize);
 }
@@ -165,7 +168,8 @@ export const decodeGenerator: Decoder = (heap, a, node, plan) => {
   field(heap, a, g.exceptionType, 'exc_type');
   field(heap, a, g.exceptionValue, 'exc_value');
   field(heap, a, g.exceptionTraceback, 'exc_traceback');
-  field(heap, a, g.originOrFinalizer, 'origin');
+  // Not set in plain generators.
+  if (plan.base !== 'generator') field(heap, a, g.originOrFinalizer, 'origin');
   if (layout.frame.form === 'object') {
     attribute(heap, a, g.frame, 'gi_frame');
     field(heap, a, g.code, 'gi_code');
@@ -221,7 +225,10 @@ export function framesOfThread(heap: HeapBuilder, thread: number, frameType: num
     }
     return frames;
   }
-  let at = t.cframe >= 0 ? memory.word(memory.word(thread + t.cframe) + t.cframeCurrent) : memory.word(thread + t.currentFrame);
+  let at =
+    t.cframe >= 0
+      ? memory.word(memory.word(thread + t.cframe) + t.cframeCurrent)
+      : memory.word(thread + t.currentFrame);
   const seen = new Set<number>();
   while (at !== 0 && memory.has(at) && !seen.has(at) && frames.length < MAX_FRAMES) {
     seen.add(at);

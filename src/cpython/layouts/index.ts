@@ -1,11 +1,29 @@
 /** Which decoder each built-in layout has, by the name of the type that is made in C. */
-import { decodeBuiltin, decodeCell, decodeCode, decodeDescriptor, decodeException, decodeFunction, decodeMethod, decodeMethodWrapper, decodeModule, decodeProperty, decodeSlice, decodeTraceback, decodeType, decodeWeakref, decodeWrapper } from './code.ts';
-import { decodeDeque, decodeDict, decodeList, decodeSet, decodeTuple } from './containers.ts';
+
 import type { HeapBuilder } from '../builder.ts';
 import { TypeFlag, type TypePlan } from '../types.ts';
+import {
+  decodeBuiltin,
+  decodeCell,
+  decodeCode,
+  decodeDescriptor,
+  decodeException,
+  decodeFunction,
+  decodeMethod,
+  decodeMethodWrapper,
+  decodeModule,
+  decodeProperty,
+  decodeSlice,
+  decodeTraceback,
+  decodeType,
+  decodeWeakref,
+  decodeWrapper,
+} from './code.ts';
+import { decodeDeque, decodeDict, decodeList, decodeSet, decodeTuple } from './containers.ts';
 import type { Decoder } from './decoder.ts';
 import { decodeUnknown, fieldDecoder, scanUnknown } from './fields.ts';
 import { decodeFrameObject, decodeGenerator } from './frames.ts';
+import { decodeByteArray, decodeBytes, decodeInt, decodeNothing, decodeText } from './scalars.ts';
 import { sizeDecoder } from './sizes.ts';
 import {
   decodeDateTime,
@@ -14,15 +32,16 @@ import {
   decodeLruLinks,
   decodeOrderedDict,
   decodePicklerMemo,
+  decodeStgInfo,
   decodeStructSequence,
   decodeTime,
   decodeZoneInfo,
 } from './stdlib.ts';
-import { decodeByteArray, decodeBytes, decodeInt, decodeNothing, decodeText } from './scalars.ts';
 
 const decoders = new Map<string, Decoder>([
   ['', decodeNothing],
   ['dict', decodeDict],
+  ['frozendict', decodeDict],
   ['collections.defaultdict', decodeDict],
   ['collections.OrderedDict', decodeOrderedDict],
   ['StgDict', decodeDict],
@@ -83,6 +102,9 @@ const decoders = new Map<string, Decoder>([
 /** Types that have both: a built-in's layout, or linked structures, and fields of their own behind it. */
 const alsoFields = new Set(['collections.defaultdict', 'functools._lru_cache_wrapper', '_pickle.Pickler', 'StgDict']);
 
+/** What C metaclasses keep behind the type object. */
+const typeExtras = new Map<string, Decoder>([['_ctypes.CType_Type', decodeStgInfo]]);
+
 /** Decoders by what a type's flags say it derives from, for types made in C that no table knows. */
 const byFlag: readonly (readonly [number, string])[] = [
   [TypeFlag.dictSubclass, 'dict'],
@@ -96,23 +118,25 @@ const byFlag: readonly (readonly [number, string])[] = [
 /** The decoder of a type's C layout: its own, its nearest known base's and a scan of what comes behind that, or a scan for pointers. */
 export function decoderOf(heap: HeapBuilder, plan: TypePlan): Decoder {
   const { version } = heap.layout;
-  const known = (name: string): Decoder | undefined => {
+  const known = (name: string, basicSize: number): Decoder | undefined => {
     const special = decoders.get(name);
-    const fields = special === undefined || alsoFields.has(name) ? fieldDecoder(name, version) : undefined;
-    const size = sizeDecoder(name, version);
+    const fields = special === undefined || alsoFields.has(name) ? fieldDecoder(name, version, basicSize) : undefined;
+    const size = sizeDecoder(name, version, basicSize);
     return inTurn([special, fields, size]);
   };
   if (plan.base === '') return decodeNothing;
   if (plan.base === 'type' || plan.base === 'BaseException') {
     // What these have besides, by the name of the C type that adds it: OSError.filename, ctypes' StgInfo.
-    const more = plan.cBases.map(base => fieldDecoder(base.name, version)).find(d => d !== undefined);
+    const more = plan.cBases
+      .map(base => typeExtras.get(base.name) ?? fieldDecoder(base.name, version, base.basicSize))
+      .find(d => d !== undefined);
     return inTurn([decoders.get(plan.base), more]) ?? decodeNothing;
   }
-  const own = known(plan.base);
+  const own = known(plan.base, plan.cBases[0]?.basicSize ?? plan.basicSize);
   if (own !== undefined) return own;
   if ((plan.flags & TypeFlag.tupleSubclass) !== 0 && plan.itemSize > 0) return decodeStructSequence;
   for (const base of plan.cBases) {
-    const decoder = known(base.name);
+    const decoder = known(base.name, base.basicSize);
     if (decoder === undefined || plan.itemSize > 0) continue;
     return (h, a, node, p) => {
       decoder(h, a, node, p);

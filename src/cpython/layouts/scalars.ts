@@ -1,4 +1,5 @@
 /** Objects without references: numbers, text, bytes. Only their sizes and lengths. */
+import { LabelKind } from '../columns.ts';
 import type { Decoder } from './decoder.ts';
 
 export const decodeNothing: Decoder = () => {};
@@ -6,7 +7,8 @@ export const decodeNothing: Decoder = () => {};
 export const decodeInt: Decoder = (heap, a, node, plan) => {
   const { form, tag, digits } = heap.layout.int;
   const { memory } = heap;
-  const digitCount = form === 'size' ? Math.abs(memory.signed(a + heap.layout.var.count)) : Math.floor(memory.word(a + tag) / 8);
+  const digitCount =
+    form === 'size' ? Math.abs(memory.signed(a + heap.layout.var.count)) : Math.floor(memory.word(a + tag) / 8);
   const count = Math.max(heap.sizes.leastDigits, digitCount);
   heap.size[node] = plan.preSize + (form === 'size' || !plan.heapType ? digits : plan.basicSize) + 4 * count;
 };
@@ -23,7 +25,11 @@ export const decodeText: Decoder = (heap, a, node, plan) => {
     // A subclass's text, or a legacy string: its characters are a block of their own.
     const data = memory.word(a + u.data);
     const utf8 = memory.word(a + u.utf8);
-    heap.size[node] = plan.preSize + u.size + (data !== 0 ? (length + 1) * kind : 0) + (utf8 !== 0 && utf8 !== data ? memory.word(a + u.utf8Length) + 1 : 0);
+    heap.size[node] =
+      plan.preSize +
+      u.size +
+      (data !== 0 ? (length + 1) * kind : 0) +
+      (utf8 !== 0 && utf8 !== data ? memory.word(a + u.utf8Length) + 1 : 0);
     return;
   }
   if (((state >>> u.ascii.shift) & u.ascii.mask) !== 0) {
@@ -31,7 +37,8 @@ export const decodeText: Decoder = (heap, a, node, plan) => {
     return;
   }
   const utf8 = memory.word(a + u.utf8);
-  heap.size[node] = plan.preSize + u.compactSize + (length + 1) * kind + (utf8 !== 0 ? memory.word(a + u.utf8Length) + 1 : 0);
+  heap.size[node] =
+    plan.preSize + u.compactSize + (length + 1) * kind + (utf8 !== 0 ? memory.word(a + u.utf8Length) + 1 : 0);
 };
 
 export const decodeBytes: Decoder = (heap, a, node) => {
@@ -39,6 +46,12 @@ export const decodeBytes: Decoder = (heap, a, node) => {
 };
 
 export const decodeByteArray: Decoder = (heap, a, node, plan) => {
+  const { bytearray, bytes } = heap.layout;
+  const allocated = heap.memory.word(a + bytearray.alloc);
   heap.length[node] = heap.memory.word(a + heap.layout.var.count);
-  heap.size[node] = plan.preSize + plan.basicSize + heap.memory.word(a + heap.layout.bytearray.alloc);
+  heap.size[node] = plan.preSize + plan.basicSize + allocated;
+  // 3.15: the memory is a bytes object's.
+  if (bytearray.bytesObject < 0) return;
+  if (allocated > 0) heap.size[node] += bytes.items + 1;
+  heap.edge(heap.memory.word(a + bytearray.bytesObject), heap.label(LabelKind.internal, 'bytes'));
 };

@@ -3,7 +3,7 @@
  * size column. Sources: the `*_sizeof` functions of Objects/ and Modules/.
  */
 import type { HeapBuilder } from '../builder.ts';
-import { sizeFacts } from '../versions/sizes.ts';
+import { type SizeFacts, sizeFacts } from '../versions/sizes.ts';
 import type { Decoder } from './decoder.ts';
 
 /** Bytes of a C string with its NUL; 0 for a null pointer. */
@@ -45,7 +45,8 @@ const bytesIoSize: Decoder = (heap, a, node) => {
   const { memory, layout } = heap;
   const buffer = memory.word(a + 16);
   // A buffer that somebody else holds too is not counted.
-  if (buffer !== 0 && memory.uint32(buffer + layout.object.refcount) === 1) heap.size[node] += bytesObjectSize(heap, buffer);
+  if (buffer !== 0 && memory.uint32(buffer + layout.object.refcount) === 1)
+    heap.size[node] += bytesObjectSize(heap, buffer);
 };
 
 const picklerSize =
@@ -59,12 +60,12 @@ const picklerSize =
   };
 
 const unpicklerSize =
-  (shift: number): Decoder =>
+  (at: SizeFacts['unpickler']): Decoder =>
   (heap, a, node) => {
     const { memory } = heap;
     if (memory.word(a + 24) !== 0) heap.size[node] += 8 * memory.word(a + 32);
-    if (memory.word(a + 240 - shift) !== 0) heap.size[node] += 8 * memory.word(a + 256 - shift);
-    for (const text of [152, 224, 232]) heap.size[node] += cStringBytes(heap, memory.word(a + text - shift));
+    if (memory.word(a + at.marks) !== 0) heap.size[node] += 8 * memory.word(a + at.marksSize);
+    for (const text of at.texts) heap.size[node] += cStringBytes(heap, memory.word(a + text));
   };
 
 /** combinations and permutations keep arrays of indices. */
@@ -74,6 +75,11 @@ const indicesSize =
     heap.size[node] += 8 * countOf(heap, a);
   };
 const tupleLength = (heap: HeapBuilder, at: number) => heap.memory.word(heap.memory.word(at) + heap.layout.var.count);
+
+/** The ring of items: capacity at 48. */
+const queueSize: Decoder = (heap, a, node) => {
+  heap.size[node] += 8 * heap.memory.word(a + 48);
+};
 
 const decimalSize: Decoder = (heap, a, node) => {
   const { memory } = heap;
@@ -106,10 +112,11 @@ const sizes = new Map<string, Decoder>([
   ['StgDict', stgDictSize],
 ]);
 
-/** What to add to the size of a type's objects, by its tp_name, in one version ('3.11'); undefined when there is nothing to add. */
-export function sizeDecoder(name: string, version: string): Decoder | undefined {
-  const facts = sizeFacts(version);
+/** What to add to the size of a type's objects, by its tp_name, in one version ('3.11'), by its tp_basicsize; undefined when there is nothing to add. */
+export function sizeDecoder(name: string, version: string, basicSize: number): Decoder | undefined {
+  const facts = sizeFacts(version, basicSize);
   if (name === '_pickle.Pickler') return picklerSize(facts.picklerOutput);
-  if (name === '_pickle.Unpickler') return unpicklerSize(facts.unpicklerShift);
+  if (name === '_pickle.Unpickler') return unpicklerSize(facts.unpickler);
+  if (name === '_queue.SimpleQueue' && facts.queueRing) return queueSize;
   return sizes.get(name);
 }

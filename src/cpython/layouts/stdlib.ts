@@ -107,7 +107,8 @@ export const decodeElementIterator: Decoder = (heap, a) => {
 function timeZoneAt(offset: number): Decoder {
   const HAS_TZINFO = 24;
   return (heap, a) => {
-    if (heap.memory.uint8(a + HAS_TZINFO) !== 0) heap.edge(heap.memory.word(a + offset), heap.label(LabelKind.attribute, 'tzinfo'));
+    if (heap.memory.uint8(a + HAS_TZINFO) !== 0)
+      heap.edge(heap.memory.word(a + offset), heap.label(LabelKind.attribute, 'tzinfo'));
   };
 }
 export const decodeDateTime = timeZoneAt(40);
@@ -122,7 +123,8 @@ export const decodeZoneInfo: Decoder = (heap, a) => {
   for (const rule of [96, 128]) for (let f = 0; f < 3; f++) heap.edge(memory.word(a + rule + 8 * f), label);
   const types = memory.word(a + 192);
   const count = Math.min(memory.word(a + 48), 1000);
-  for (let i = 0; types !== 0 && i < count; i++) for (let f = 0; f < 3; f++) heap.edge(memory.word(types + 32 * i + 8 * f), label);
+  for (let i = 0; types !== 0 && i < count; i++)
+    for (let f = 0; f < 3; f++) heap.edge(memory.word(types + 32 * i + 8 * f), label);
 };
 
 /** Struct sequences such as os.stat_result: a tuple with fields that its length does not count. */
@@ -137,3 +139,31 @@ export const decodeStructSequence: Decoder = (heap, a, node, plan) => {
   decodeItems(heap, items, Math.min(count, 10_000));
 };
 
+/**
+ * ctypes' types from 3.13 on: StgInfo, behind the type object: {…, length at 24, ffi elements at 48, proto at 56, argtypes
+ * at 88, converters, restype, checker, then pointer_type (3.14 on), module, …, format, ndim, shape}.
+ */
+export const decodeStgInfo: Decoder = (heap, a, node, plan) => {
+  const { memory, sizes } = heap;
+  const base = plan.cBases.find(b => b.name === 'type');
+  if (base === undefined) return;
+  const info = a + Math.ceil(base.basicSize / 16) * 16;
+  const field = (offset: number, name: string) =>
+    heap.edge(memory.word(info + offset), heap.label(LabelKind.internal, name));
+  field(56, 'proto');
+  field(88, 'argtypes');
+  field(96, 'converters');
+  field(104, 'restype');
+  field(112, 'checker');
+  if (sizes.ctypesFormat > 136) field(120, 'pointer type');
+  field(sizes.ctypesFormat - 16, 'module');
+  // As CType_Type's own __sizeof__: the type object's members, and the info's blocks, but no shared keys.
+  const text = memory.word(info + sizes.ctypesFormat);
+  heap.size[node] =
+    plan.preSize +
+    plan.basicSize +
+    Math.abs(memory.signed(a + heap.layout.var.count)) * plan.itemSize +
+    (text === 0 ? 0 : memory.cString(text, 1 << 16).length + 1) +
+    8 * memory.int32(info + sizes.ctypesFormat + 8) +
+    (memory.word(info + 48) === 0 ? 0 : 8 * (memory.word(info + 24) + 1));
+};

@@ -11,9 +11,11 @@
  *   40 values*57   57 pointers one behind the other
  *   24 data[16]    a pointer to an array of as many pointers as the word at offset 16 says
  *   64 handlers[=22]  the same, with a fixed number
+ *   40 values*@24  as many pointers as the int at offset 24 says, one behind the other
+ * A form that was given to a patch release of an older version, too, has the structure's size in bytes, which tells.
  * Null pointers are skipped. `__dict__` and weak lists are not here: the type itself says where they are.
  */
-type Forms = readonly (readonly [sinceMinor: number, fields: string])[];
+type Forms = readonly (readonly [sinceMinor: number, fields: string, basicSize?: number])[];
 
 const VIEW: Forms = [[8, '16 .mapping']];
 const DICT_ITERATOR: Forms = [[8, '16 dict, 40 result']];
@@ -75,7 +77,7 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   async_generator_asend: [[8, '16 generator, 24 value']],
   async_generator_athrow: [
     [8, '16 generator, 24 arguments'],
-    [15, '16 generator, 24 arguments'],
+    [15, '16 generator, 24 type, 32 traceback, 40 value'],
   ],
   async_generator_wrapped_value: [[8, '16 value']],
   anext_awaitable: [[8, '16 awaitable, 24 default']],
@@ -98,10 +100,14 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   'typing.TypeVarTuple': [
     [12, '16 .__name__'],
     [13, '16 .__name__, 24 .__default__, 32 evaluate default'],
+    [15, '16 .__name__, 24 .__bound__, 32 .__default__, 40 evaluate default'],
   ],
   'typing.ParamSpecArgs': [[12, '16 .__origin__']],
   'typing.ParamSpecKwargs': [[12, '16 .__origin__']],
-  'typing.TypeAliasType': [[12, '16 .__name__, 24 .__type_params__, 32 compute value, 40 .__value__, 48 .__module__']],
+  'typing.TypeAliasType': [
+    [12, '16 .__name__, 24 .__type_params__, 32 compute value, 40 .__value__, 48 .__module__'],
+    [15, '16 .__name__, 24 .__qualname__, 32 .__type_params__, 40 compute value, 48 .__value__, 56 .__module__'],
+  ],
   'typing.Generic': [[12, '']],
   'typing.NoDefaultType': [[13, '']],
   'types.SimpleNamespace': [[8, '']],
@@ -120,8 +126,18 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   // Exceptions: what their structures have after PyBaseExceptionObject.
   SyntaxError: [
     [8, '64 .msg, 72 .filename, 80 .lineno, 88 .offset, 96 .text, 104 .print_file_and_line'],
-    [10, '64 .msg, 72 .filename, 80 .lineno, 88 .offset, 96 .end_lineno, 104 .end_offset, 112 .text, 120 .print_file_and_line'],
-    [11, '72 .msg, 80 .filename, 88 .lineno, 96 .offset, 104 .end_lineno, 112 .end_offset, 120 .text, 128 .print_file_and_line'],
+    [
+      10,
+      '64 .msg, 72 .filename, 80 .lineno, 88 .offset, 96 .end_lineno, 104 .end_offset, 112 .text, 120 .print_file_and_line',
+    ],
+    [
+      11,
+      '72 .msg, 80 .filename, 88 .lineno, 96 .offset, 104 .end_lineno, 112 .end_offset, 120 .text, 128 .print_file_and_line',
+    ],
+    [
+      14,
+      '72 .msg, 80 .filename, 88 .lineno, 96 .offset, 104 .end_lineno, 112 .end_offset, 120 .text, 128 .print_file_and_line, 136 metadata',
+    ],
   ],
   ImportError: [
     [8, '64 .msg, 72 .name, 80 .path'],
@@ -151,7 +167,10 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
     [10, '64 .obj, 72 .name'],
     [11, '72 .obj, 80 .name'],
   ],
-  BaseExceptionGroup: [[11, '72 .message, 80 .exceptions']],
+  BaseExceptionGroup: [
+    [11, '72 .message, 80 .exceptions'],
+    [14, '72 .message, 80 .exceptions, 88 text of the exceptions', 96],
+  ],
 
   // Modules/: collections, functools, itertools, operator
   'collections.defaultdict': [[8, '48 .default_factory']],
@@ -160,7 +179,7 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   '_collections._tuplegetter': [[8, '24 .__doc__']],
   'functools.partial': [
     [8, '16 .func, 24 .args, 32 .keywords'],
-    [14, '16 .func, 24 .args, 32 .keywords'],
+    [14, '16 .func, 24 .args, 32 .keywords, 56 ~placeholder'],
   ],
   'functools._PlaceholderType': [[14, '']],
   'functools.KeyWrapper': [[8, '16 compare, 24 .obj']],
@@ -171,8 +190,8 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   'functools._lru_list_elem': [[8, '16 ~previous, 24 ~next, 40 key, 48 result']],
   'itertools.tee': [[8, '16 data']],
   'itertools._tee': [[8, '16 data']],
-  'itertools._tee_dataobject': [[8, '16 iterator, 32 next, 40 value*57']],
-  'itertools.teedataobject': [[8, '16 iterator, 32 next, 40 value*57']],
+  'itertools._tee_dataobject': [[8, '16 iterator, 32 next, 40 value*@24']],
+  'itertools.teedataobject': [[8, '16 iterator, 32 next, 40 value*@24']],
   'itertools.groupby': [[8, '16 iterator, 24 key function, 32 target key, 40 current key, 48 current value']],
   'itertools._grouper': [[8, '16 parent, 24 target key']],
   'itertools.cycle': [[8, '16 iterator, 24 saved']],
@@ -201,6 +220,7 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   'operator.methodcaller': [
     [8, '16 name, 24 args, 32 kwargs'],
     [13, '16 name, 24 args, 32 kwargs, 48 keyword names'],
+    [14, '16 name, 24 args, 32 kwargs, 40 positional arguments, 48 keyword names'],
   ],
   // contextvars and asyncio
   Context: [[8, '16 previous, 24 variables']],
@@ -234,6 +254,10 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
       13,
       '16 loop, 24 callback, 32 context of the callback, 40 callbacks, 48 exception, 56 exception traceback, 64 result, 72 source traceback, 80 cancel message, 88 cancelled exception',
     ],
+    [
+      14,
+      '16 loop, 24 callback, 32 context of the callback, 40 callbacks, 48 exception, 56 exception traceback, 64 result, 72 source traceback, 80 cancel message, 88 cancelled exception, 96 awaited by',
+    ],
   ],
   '_asyncio.Task': [
     [
@@ -256,12 +280,16 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
       13,
       '16 loop, 24 callback, 32 context of the callback, 40 callbacks, 48 exception, 56 exception traceback, 64 result, 72 source traceback, 80 cancel message, 88 cancelled exception, 112 waiter, 120 coroutine, 128 name, 136 context',
     ],
+    [
+      14,
+      '16 loop, 24 callback, 32 context of the callback, 40 callbacks, 48 exception, 56 exception traceback, 64 result, 72 source traceback, 80 cancel message, 88 cancelled exception, 96 awaited by, 120 waiter, 128 coroutine, 136 name, 144 context',
+    ],
   ],
   '_asyncio.FutureIter': [[8, '16 future']],
   TaskStepMethWrapper: [[8, '16 task, 24 argument']],
   '_asyncio.TaskStepMethWrapper': [[8, '16 task, 24 argument']],
   TaskWakeupMethWrapper: [[8, '16 task']],
-  '_abc_data': [[8, '16 registry, 24 cache, 32 negative cache']],
+  _abc_data: [[8, '16 registry, 24 cache, 32 negative cache']],
   '_abc._abc_data': [[8, '16 registry, 24 cache, 32 negative cache']],
   // threads
   '_thread._local': [
@@ -289,14 +317,39 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   're.Pattern': [[8, '32 .groupindex, 40 group names, 48 .pattern']],
   're.Match': [[8, '24 .string, 32 .regs, 40 .re']],
   '_sre.SRE_Scanner': [[8, '16 .pattern, 56 string, 72 buffer']],
-  '_sre.SRE_Template': [[12, '32 literal']],
   '_pickle.Pickler': [
-    [8, '24 .persistent_id, 32 ~self, 40 .dispatch_table, 48 reducer_override, 56 write, 64 output, 136 fast memo, 144 buffer callback'],
-    [13, '24 persistent_id, 32 .dispatch_table, 40 reducer_override, 48 write, 56 output, 128 fast memo, 136 buffer callback'],
+    [
+      8,
+      '24 .persistent_id, 32 ~self, 40 .dispatch_table, 48 reducer_override, 56 write, 64 output, 136 fast memo, 144 buffer callback',
+    ],
+    [
+      13,
+      '24 persistent_id, 32 .dispatch_table, 40 reducer_override, 48 write, 56 output, 128 fast memo, 136 buffer callback',
+    ],
+    [
+      14,
+      '24 persistent_id, 32 persistent_id attribute, 40 .dispatch_table, 48 reducer_override, 56 write, 64 output, 136 fast memo, 144 buffer callback',
+      152,
+    ],
   ],
   '_pickle.Unpickler': [
-    [8, '16 stack, 24 memo[32], 48 .persistent_load, 56 ~self, 72 buffer, 184 read, 192 readinto, 200 readline, 208 peek, 216 buffers'],
-    [13, '16 stack, 24 memo[32], 48 persistent_load, 64 buffer, 176 read, 184 readinto, 192 readline, 200 peek, 208 buffers'],
+    [
+      8,
+      '16 stack, 24 memo[32], 48 .persistent_load, 56 ~self, 72 buffer, 184 read, 192 readinto, 200 readline, 208 peek, 216 buffers',
+    ],
+    [
+      13,
+      '16 stack, 24 memo[32], 48 persistent_load, 64 buffer, 176 read, 184 readinto, 192 readline, 200 peek, 208 buffers',
+    ],
+    [
+      14,
+      '16 stack, 24 memo[32], 48 persistent_load, 56 persistent_load attribute, 72 buffer, 200 read, 208 readinto, 216 readline, 224 peek, 232 buffers',
+      296,
+    ],
+    [
+      15,
+      '16 stack, 24 memo[32], 48 memo dict, 56 persistent_load, 64 persistent_load attribute, 80 buffer, 208 read, 216 readinto, 224 readline, 232 peek, 240 buffers',
+    ],
   ],
   '_pickle.Pdata': [[8, '24 item[16]']],
   '_pickle.PicklerMemoProxy': [[8, '16 pickler']],
@@ -306,6 +359,7 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   '_io.StringIO': [
     [8, '56 chunks, 64 small chunks, 80 decoder, 88 read newline, 96 write newline'],
     [12, '56 buffer, 120 decoder, 128 read newline, 136 write newline'],
+    [14, '56 buffer[=1], 72 decoder, 80 read newline, 88 write newline'],
   ],
   '_io.FileIO': [[8, '']],
   '_io.BufferedReader': BUFFERED,
@@ -330,6 +384,7 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   'posix.ScandirIterator': [
     [8, '72 path, 80 path made'],
     [13, '88 path, 96 path made'],
+    [14, '96 path, 104 path made', 128],
   ],
   'posix.DirEntry': [[8, '16 .name, 24 .path, 32 stat, 40 lstat']],
   '_csv.reader': [[8, '16 input, 24 .dialect, 32 fields']],
@@ -341,6 +396,7 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   '_json.Scanner': [
     [8, '24 .object_hook, 32 .object_pairs_hook, 40 .parse_float, 48 .parse_int, 56 .parse_constant, 64 memo'],
     [13, '24 .object_hook, 32 .object_pairs_hook, 40 .parse_float, 48 .parse_int, 56 .parse_constant'],
+    [15, '24 .object_hook, 32 .object_pairs_hook, 40 .array_hook, 48 .parse_float, 56 .parse_int, 64 .parse_constant'],
   ],
   '_json.Encoder': [[8, '16 .markers, 24 .default, 32 .encoder, 40 .indent, 48 .key_separator, 56 .item_separator']],
   // datetime, decimal, zlib and its kind
@@ -367,11 +423,24 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
       8,
       '48 .isolation_level, 80 statement cache, 88 statements, 96 cursors, 112 .row_factory, 120 .text_factory, 128 trace callback, 136 progress handler, 144 authorizer, 152 collations',
     ],
-    [11, '64 statement cache, 72 cursors, 80 blobs, 96 .row_factory, 104 .text_factory'],
-    [12, '72 statement cache, 80 cursors, 88 blobs, 104 .row_factory, 112 .text_factory'],
+    [
+      11,
+      '64 statement cache, 72 cursors, 80 blobs, 96 .row_factory, 104 .text_factory, 112 trace callback[=2], 120 progress callback[=2], 128 authorizer callback[=2]',
+    ],
+    [
+      12,
+      '72 statement cache, 80 cursors, 88 blobs, 104 .row_factory, 112 .text_factory, 120 trace callback[=2], 128 progress callback[=2], 136 authorizer callback[=2]',
+    ],
+    [
+      15,
+      '72 statement cache, 80 blobs, 88 .row_factory, 96 .text_factory, 104 trace callback[=2], 112 progress callback[=2], 120 authorizer callback[=2]',
+    ],
   ],
   'sqlite3.Cursor': [
-    [8, '16 .connection, 24 .description, 32 row converters, 48 .lastrowid, 64 .row_factory, 72 statement, 96 next row'],
+    [
+      8,
+      '16 .connection, 24 .description, 32 row converters, 48 .lastrowid, 64 .row_factory, 72 statement, 96 next row',
+    ],
     [11, '16 .connection, 24 .description, 32 row converters, 48 .lastrowid, 64 .row_factory, 72 statement'],
   ],
   'sqlite3.Statement': [
@@ -403,7 +472,18 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   'pyexpat.xmlparser': [
     [8, '56 .intern, 64 handler[=22]'],
     [13, '64 .intern, 72 handler[=22]'],
+    [14, '24 parent, 72 .intern, 80 handler[=22]', 88],
   ],
+  // what came with 3.14 and 3.15
+  'string.templatelib.Template': [[14, '16 .strings, 24 .interpolations']],
+  'string.templatelib.Interpolation': [[14, '16 .value, 24 .expression, 32 .conversion, 40 .format_spec']],
+  'string.templatelib.TemplateIter': [[14, '16 strings, 24 interpolations']],
+  'compression.zstd.ZstdCompressor': [[14, '24 dictionary']],
+  'compression.zstd.ZstdDecompressor': [[14, '24 dictionary, 64 .unused_data']],
+  'compression.zstd.ZstdDict': [[14, '24 compiled dictionaries']],
+  '_hmac.HMAC': [[14, '24 .name']],
+  lazy_import: [[15, '16 builtins, 24 from, 32 attribute, 40 code']],
+  sentinel: [[15, '16 .__name__, 24 .__module__, 32 text']],
   // ssl
   '_ssl._SSLContext': [
     [8, '40 .sni_callback, 64 message callback, 72 .keylog_filename'],
@@ -412,13 +492,17 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   '_ssl._SSLSocket': [
     [8, '16 socket, 32 .context, 48 .owner, 56 .server_hostname, 72 exception type, 80 exception, 88 traceback'],
     [12, '16 socket, 32 .context, 48 .owner, 56 .server_hostname, 72 exception'],
+    [15, '16 socket, 32 .context, 48 .owner, 56 .server_hostname'],
   ],
   '_ssl.MemoryBIO': [[8, '']],
   '_ssl.SSLSession': [[8, '24 context']],
   '_ssl.Session': [[8, '24 context']],
   // ctypes
   StgDict: [[8, '96 proto, 128 argtypes, 136 converters, 144 restype, 152 checker']],
-  '_ctypes.CField': [[8, '40 proto']],
+  '_ctypes.CField': [
+    [8, '40 proto'],
+    [14, '40 proto, 72 .name'],
+  ],
   '_ctypes.CThunkObject': [[8, '80 converters, 88 callable, 96 restype']],
   CThunkObject: [[8, '80 converters, 88 callable, 96 restype']],
   '_ctypes._CData': CDATA,
@@ -428,13 +512,25 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   '_ctypes._Pointer': CDATA,
   '_ctypes._SimpleCData': CDATA,
   '_ctypes.PyCFuncPtr': [
-    [8, '32 ._b_base_, 64 ._objects, 96 thunk, 104 .callable, 112 converters, 120 .argtypes, 128 .restype, 136 checker, 144 .errcheck, 152 paramflags'],
+    [
+      8,
+      '32 ._b_base_, 64 ._objects, 96 thunk, 104 .callable, 112 converters, 120 .argtypes, 128 .restype, 136 checker, 144 .errcheck, 152 paramflags',
+    ],
   ],
   '_ctypes.CFuncPtr': [
-    [8, '32 ._b_base_, 64 ._objects, 96 thunk, 104 .callable, 112 converters, 120 .argtypes, 128 .restype, 136 checker, 144 .errcheck, 152 paramflags'],
+    [
+      8,
+      '32 ._b_base_, 64 ._objects, 96 thunk, 104 .callable, 112 converters, 120 .argtypes, 128 .restype, 136 checker, 144 .errcheck, 152 paramflags',
+    ],
   ],
-  '_ctypes.CArgObject': [[8, '48 ._obj']],
-  CArgObject: [[8, '48 ._obj']],
+  '_ctypes.CArgObject': [
+    [8, '48 ._obj'],
+    [14, '64 ._obj'],
+  ],
+  CArgObject: [
+    [8, '48 ._obj'],
+    [14, '64 ._obj'],
+  ],
   '_ctypes.DictRemover': [[8, '16 key, 24 dict']],
 };
 
@@ -443,33 +539,38 @@ export interface FieldSpec {
   readonly offset: number;
   readonly name: string;
   readonly kind: 'attribute' | 'internal' | 'borrowed';
-  /** Pointers one behind the other; -1: as many as ob_size says, from the object's basic size on. */
-  readonly count: number;
-  /** When the field is a pointer to an array: where its length is, or -1. */
-  readonly lengthAt: number;
+  /** Where the pointers are: in the object itself, or in an array that the field points to. */
   readonly isArray: boolean;
+  /** How many pointers: `fixed`, the word or the int at an offset of the object, or as many as ob_size says. */
+  readonly count:
+    | { readonly fixed: number }
+    | { readonly wordAt: number }
+    | { readonly intAt: number }
+    | { readonly obSize: true };
 }
 
-/** The fields of a type in one version ('3.11'), or undefined when the type is not in the table. */
-export function fieldsOf(type: string, version: string): readonly FieldSpec[] | undefined {
+/** The fields of a type in one version ('3.11'), or undefined when the type is not in the table. `basicSize`: its tp_basicsize. */
+export function fieldsOf(type: string, version: string, basicSize: number): readonly FieldSpec[] | undefined {
   const forms = Object.hasOwn(fieldForms, type) ? fieldForms[type] : undefined;
   if (forms === undefined) return undefined;
   const minor = Number(version.slice(2));
-  const form = forms.findLast(([since]) => since <= minor);
+  const form =
+    forms.find(([since, , size]) => since === minor + 1 && size === basicSize) ??
+    forms.findLast(([since]) => since <= minor);
   if (form === undefined || form[1] === '') return [];
   return form[1].split(', ').map(parseField);
 }
 
 function parseField(text: string): FieldSpec {
-  const match = /^(\d+) (~?)(\.?)(.+?)(?:\*(\d+)|\[(=?)(\d+)\]|(\+16))?$/.exec(text);
+  const match = /^(\d+) (~?)(\.?)(.+?)(\*@?\d+|\[=?\d+\]|\+16)?$/.exec(text);
   if (match === null) throw new Error(`the field table has no meaning for "${text}"`);
-  const [, offset, borrowed, dot, name, count, fixed, length, rest] = match;
-  return {
-    offset: Number(offset),
-    name,
-    kind: borrowed !== '' ? 'borrowed' : dot !== '' ? 'attribute' : 'internal',
-    count: rest !== undefined ? -1 : count !== undefined ? Number(count) : fixed === '=' ? Number(length) : 1,
-    lengthAt: length !== undefined && fixed !== '=' ? Number(length) : -1,
-    isArray: length !== undefined,
-  };
+  const [, offset, borrowed, dot, name, many = ''] = match;
+  const number = Number(/\d+/.exec(many)?.[0]);
+  let count: FieldSpec['count'] = { fixed: 1 };
+  if (many === '+16') count = { obSize: true };
+  else if (many.startsWith('*@')) count = { intAt: number };
+  else if (many.startsWith('*') || many.startsWith('[=')) count = { fixed: number };
+  else if (many !== '') count = { wordAt: number };
+  const kind = borrowed !== '' ? 'borrowed' : dot !== '' ? 'attribute' : 'internal';
+  return { offset: Number(offset), name, kind, isArray: many.startsWith('['), count };
 }
