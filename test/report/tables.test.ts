@@ -55,7 +55,7 @@ test('a narrow terminal cuts names at their start, where they say least', () => 
   expect(text).toMatchInlineSnapshot(`
     "3 objects, 2.0 KiB
 
-    objects     size  of all  module of the type
+    objects     size  of all  reached through
           3  2.0 KiB   100 %  …e.with.a.module.Class
     "
   `);
