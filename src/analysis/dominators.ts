@@ -60,7 +60,8 @@ export function computeDominators(
   const { count, nodeAt } = order;
   const semi = semidominators(order, predecessors);
   // Positions of immediate dominators; then, in the same array's place, nodes.
-  const idomAt = nearestCommonAncestors(order, semi, stepsPerNode * count) ?? lengauerTarjan(order, semi);
+  const idomAt =
+    nearestCommonAncestors(order, semi, stepsPerNode * count, predecessors.spare) ?? lengauerTarjan(order, semi);
 
   const retained = new Float64Array(count);
   retained.set(size.length === nodeCount ? size : size.subarray(0, nodeCount));
@@ -84,11 +85,13 @@ export function computeDominators(
 }
 
 /** Position -> position of the semidominator: the earliest node with a path to it through later nodes only. */
-function semidominators({ count, parent, firstGarbage }: FlowOrder, { head, list }: Predecessors): Uint32Array {
+function semidominators({ count, parent, firstGarbage }: FlowOrder, { head, list, spare }: Predecessors): Uint32Array {
   // Of each linked node: an ancestor as far up as compressed so far, and the smallest semidominator below that ancestor.
-  const ancestor = parent.slice();
+  const ancestor = spare;
+  ancestor.set(parent);
   const smallest = new Uint32Array(count);
-  const semi = new Uint32Array(count);
+  // A list that was read is not read again: the semidominator takes its head's place.
+  const semi = head;
   const stack = new Uint32Array(count);
   for (let at = count - 1; at > 0; at--) {
     let best = parent[at]!;
@@ -128,16 +131,18 @@ function semidominators({ count, parent, firstGarbage }: FlowOrder, { head, list
     semi[at] = best;
     smallest[at] = best;
   }
+  semi[0] = 0;
   return semi;
 }
 
-/** Semi-NCA's second step, or undefined when it would take more than `budget` steps. */
+/** Semi-NCA's second step, into `idom`; undefined when it would take more than `budget` steps. */
 function nearestCommonAncestors(
   { count, parent }: FlowOrder,
   semi: Uint32Array,
   budget: number,
+  idom: Uint32Array,
 ): Uint32Array | undefined {
-  const idom = parent.slice();
+  idom.set(parent);
   let steps = budget;
   for (let at = 1; at < count; at++) {
     const limit = semi[at]!;

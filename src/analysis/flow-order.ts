@@ -40,6 +40,8 @@ export interface FlowOrder {
 export interface Predecessors {
   readonly head: Uint32Array;
   readonly list: Uint32Array;
+  /** An array of the walk's that is done with, one number a position, to be used again. */
+  readonly spare: Uint32Array;
 }
 
 const UNSEEN = 0xffff_ffff;
@@ -112,7 +114,7 @@ export function walkHeap(graph: HeapGraph, includeInferred: boolean): { order: F
       nativeEntries: Uint32Array.from(nativeEntries),
       garbageEntries: Uint32Array.from(garbageEntries),
     },
-    predecessors: { head: walk.head, list: walk.list },
+    predecessors: { head: walk.head, list: walk.list, spare: walk.cursor },
   };
 }
 

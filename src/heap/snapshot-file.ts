@@ -25,7 +25,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib';
+import { constants, crc32, zstdCompress, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import type { HeapColumns, HeapOrigin } from '../cpython/index.ts';
 import { ExitCode, LeakscopeError } from '../process/index.ts';
 import { type Carry, CODECS, type ColumnCodec, type DecodedColumns } from './column-codec.ts';
@@ -52,6 +52,33 @@ const MAX_COUNT = 0xffff_0000;
 /** Blocks being compressed or unpacked at a time. */
 const IN_FLIGHT = 4;
 const ZSTD_LEVEL = 3;
+
+/**
+ * Columns that dominators and types do without: their blocks are checked when the file is opened and stay packed, a
+ * byte a node, until somebody looks at them. A block that then turns out to make no sense is a LeakscopeError there.
+ */
+const LATE_COLUMNS = ['address', 'refcount', 'length'] as const;
+type LateColumn = (typeof LATE_COLUMNS)[number];
+const NOT_READ = new Uint32Array(0);
+const NOT_READ_FLOATS = new Float64Array(0);
+
+function isLate(name: string): name is LateColumn {
+  return (LATE_COLUMNS as readonly string[]).includes(name);
+}
+
+interface Block {
+  readonly values: number;
+  readonly rawLength: number;
+  readonly stored: Uint8Array;
+}
+
+/** A block's place in its column. */
+interface Step {
+  readonly codec: ColumnCodec;
+  readonly carry: Carry;
+  readonly first: number;
+  readonly end: number;
+}
 
 export interface SnapshotWritten {
   readonly bytes: number;
@@ -243,7 +270,7 @@ async function readAll(file: string, descriptor: number, size: number): Promise<
 
   let at = HEADER_BYTES;
   /** The next block's bytes, still packed; the position moves on. */
-  const nextBlock = (limit: number): { values: number; raw: Promise<Uint8Array> } => {
+  const nextBlock = (limit: number): Block => {
     const head = Buffer.alloc(BLOCK_HEADER_BYTES);
     if (at + BLOCK_HEADER_BYTES > size || readSync(descriptor, head, 0, BLOCK_HEADER_BYTES, at) < BLOCK_HEADER_BYTES)
       throw damaged('it is cut short');
@@ -260,31 +287,50 @@ async function readAll(file: string, descriptor: number, size: number): Promise<
       throw damaged('it is cut short');
     if (crc32(stored, crc32(head.subarray(0, 12))) !== checksum) throw damaged('a block has a wrong checksum');
     at += BLOCK_HEADER_BYTES + storedLength;
-    const raw = decompress(stored, { maxOutputLength: Math.max(1, rawLength), chunkSize: Math.max(64, rawLength) }).then(
-      bytes => {
-        if (bytes.length !== rawLength) throw damaged('a block has a wrong length');
-        return bytes;
-      },
+    return { values, rawLength, stored };
+  };
+  const sizesOf = ({ rawLength }: Block): { maxOutputLength: number; chunkSize: number } => ({
+    maxOutputLength: Math.max(1, rawLength),
+    chunkSize: Math.max(64, rawLength),
+  });
+  const checked = (bytes: Uint8Array, { rawLength }: Block): Uint8Array => {
+    if (bytes.length !== rawLength) throw damaged('a block has a wrong length');
+    return bytes;
+  };
+  /** Unpacks on another thread. */
+  const unpack = (block: Block): Promise<Uint8Array> => {
+    const raw = decompress(block.stored, sizesOf(block)).then(
+      bytes => checked(bytes, block),
       () => {
         throw damaged('a block cannot be unpacked');
       },
     );
+    // Whoever waits for it sees the failure; until then it is not unhandled.
     raw.catch(() => undefined);
-    return { values, raw };
+    return raw;
+  };
+  const unpackNow = (block: Block): Uint8Array => {
+    let bytes: Uint8Array;
+    try {
+      bytes = zstdDecompressSync(block.stored, sizesOf(block));
+    } catch {
+      throw damaged('a block cannot be unpacked');
+    }
+    return checked(bytes, block);
   };
 
   const headBlock = nextBlock(MAX_HEAD_BYTES);
-  const head = parseHead(await headBlock.raw, nodeCount);
+  const head = parseHead(await unpack(headBlock), nodeCount);
   if (typeof head === 'string') throw damaged(head);
 
   const columns: DecodedColumns = {
     nodeCount,
     edgeCount,
-    address: new Float64Array(nodeCount),
+    address: NOT_READ_FLOATS,
     type: new Uint32Array(nodeCount),
     size: new Float64Array(nodeCount),
-    refcount: new Uint32Array(nodeCount),
-    length: new Uint32Array(nodeCount),
+    refcount: NOT_READ,
+    length: NOT_READ,
     flags: new Uint8Array(nodeCount),
     edgeStart: new Uint32Array(nodeCount + 1),
     edgeTarget: new Uint32Array(edgeCount),
@@ -295,8 +341,14 @@ async function readAll(file: string, descriptor: number, size: number): Promise<
     nodeName: new Uint32Array(nameCount),
     undecoded: head.undecoded,
   };
+  const numbers = new Float64Array(BLOCK_VALUES * 2);
+  const take = (into: DecodedColumns, { codec, carry, first, end }: Step, values: number, bytes: Uint8Array): void => {
+    const taken = values === end - first ? readVarints(bytes, numbers, values * codec.numbers) : -1;
+    if (taken !== bytes.length || !codec.decode(into, numbers, first, end, carry))
+      throw damaged(`its column ${codec.name} makes no sense`);
+  };
   // Unpacking runs ahead on other threads while numbers are read on this one.
-  const plan = CODECS.flatMap(codec => {
+  const plan: Step[] = CODECS.flatMap(codec => {
     const carry: Carry = { last: 0, other: 0, node: 0 };
     const count = countOf(codec, columns);
     return Array.from({ length: Math.ceil(count / BLOCK_VALUES) }, (_, i) => ({
@@ -306,24 +358,44 @@ async function readAll(file: string, descriptor: number, size: number): Promise<
       end: Math.min(count, (i + 1) * BLOCK_VALUES),
     }));
   });
-  const ahead: { values: number; raw: Promise<Uint8Array> }[] = [];
+  const kept = new Map<LateColumn, { step: Step; block: Block }[]>();
+  const ahead: { block: Block; raw: Promise<Uint8Array> | undefined }[] = [];
   let fetched = 0;
-  const numbers = new Float64Array(BLOCK_VALUES * 2);
-  for (const { codec, carry, first, end } of plan) {
+  for (const step of plan) {
     while (fetched < plan.length && ahead.length < IN_FLIGHT) {
-      ahead.push(nextBlock(BLOCK_BYTES_LIMIT));
+      const block = nextBlock(BLOCK_BYTES_LIMIT);
+      ahead.push({ block, raw: isLate(plan[fetched]!.codec.name) ? undefined : unpack(block) });
       fetched++;
     }
-    const { values, raw } = ahead.shift()!;
-    const bytes = await raw;
-    const taken = values === end - first ? readVarints(bytes, numbers, values * codec.numbers) : -1;
-    if (taken !== bytes.length || !codec.decode(columns, numbers, first, end, carry)) {
-      throw damaged(`its column ${codec.name} makes no sense`);
-    }
-    if (codec.name === 'degree' && end === nodeCount && columns.edgeStart[nodeCount] !== edgeCount)
+    const { block, raw } = ahead.shift()!;
+    const { name } = step.codec;
+    if (raw !== undefined) take(columns, step, block.values, await raw);
+    else if (isLate(name)) kept.set(name, [...(kept.get(name) ?? []), { step, block }]);
+    if (name === 'degree' && step.end === nodeCount && columns.edgeStart[nodeCount] !== edgeCount)
       throw damaged('its edges do not add up');
   }
+  for (const [name, blocks] of kept) {
+    readLate(columns, name, () => {
+      const column = name === 'address' ? new Float64Array(nodeCount) : new Uint32Array(nodeCount);
+      const into = Object.create(columns, { [name]: { value: column } }) as DecodedColumns;
+      for (const { step, block } of blocks) take(into, step, block.values, unpackNow(block));
+      return column;
+    });
+  }
   return new HeapGraph(columns, head.origin, head.facts);
+}
+
+/** Makes a column that is unpacked when it is first looked at. */
+function readLate(columns: DecodedColumns, name: LateColumn, read: () => Float64Array | Uint32Array): void {
+  Object.defineProperty(columns, name, {
+    configurable: true,
+    enumerable: true,
+    get() {
+      const value = read();
+      Object.defineProperty(columns, name, { value, enumerable: true });
+      return value;
+    },
+  });
 }
 
 /** Errors of the file system, and of memory, as one sentence. */
