@@ -191,6 +191,9 @@ function bestPattern(facts: CauseFacts, shape: Shape | undefined): PatternMatch 
       if (place.words.has(subject)) score += place.name?.name === subject || place.name?.attribute === subject || place.name?.variable === subject ? 2.5 : 1;
       if (typeNames.has(subject)) score += 1;
     }
+    // A pattern that names other things than this place is about them.
+    const own = place.name === undefined ? [] : Object.values(place.name).map(n => lastPart(String(n)));
+    if (own.length > 0 && match.subjects.length > 0 && !match.subjects.some(s => own.includes(lastPart(s)))) score -= 1;
     score = Math.min(score, 5);
     if (match.types.some(t => typeNames.has(t.slice(t.lastIndexOf('.') + 1)))) score += 1.5;
     const near = sites.some(s => s.file === match.file && Math.abs(s.line - match.line) <= 1);

@@ -1,6 +1,9 @@
 /** Writing the verdict down: the words, the numbers and the order of CLI.md's document. */
+import { elementsOf, expressionOf, type PathStep } from '../analysis/index.ts';
+import type { HeapGraph } from '../heap/index.ts';
 import { memoryParts } from './memory-parts.ts';
 import type { Observation } from './observation.ts';
+import { programClasses } from './place.ts';
 import type { ProjectFiles } from './project-files.ts';
 import type { Category, Site, Suspect, Verdict } from './verdict.ts';
 import { VERSION } from './version.ts';
@@ -112,7 +115,7 @@ function suspectOf(leak: Judged, rank: number, observation: Observation): Suspec
     holder:
       growth.kind === 'object'
         ? {
-            expression: candidate.expression,
+            expression: plainExpression(graph, candidate.steps) || candidate.expression,
             type: graph.typeName(holderNode),
             address: `0x${(graph.columns.address[holderNode] ?? 0).toString(16)}`,
             entries: graph.columns.length[holderNode] ?? 0,
@@ -124,6 +127,21 @@ function suspectOf(leak: Judged, rank: number, observation: Observation): Suspec
     explanation: explanationOf(leak),
     fix: cause.fix,
   };
+}
+
+/** The holder as the program names it: without the inner attributes of a library's container (`states.data` is `states`). */
+function plainExpression(graph: HeapGraph, steps: readonly PathStep[]): string {
+  const program = programClasses(graph);
+  let end = steps.length;
+  const elements = elementsOf(graph, steps);
+  for (let i = elements.length - 1; i >= 2; i--) {
+    const owner = elements[i - 1].node;
+    const type = graph.columns.types[graph.columns.type[owner]];
+    const inner = /^(weakref|collections|functools)\b/.test(type.name) && type.layout === 'instance' && !program(type.node);
+    if (!inner || !elements[i].text.startsWith('.')) break;
+    end = steps.findIndex(step => step.node === owner) + 1;
+  }
+  return end > 0 && end < steps.length ? expressionOf(graph, steps.slice(0, end)) : '';
 }
 
 function sum(values: readonly number[]): number {

@@ -116,10 +116,13 @@ function changeOf(request: WatchRequest, before: number | undefined, value: numb
 export async function observeTracked(
   pid: number,
   runtime: Runtime,
-  types: ReadonlySet<number>,
+  /** Addresses of the types, and whether their objects are generators or coroutines. */
+  types: ReadonlyMap<number, boolean>,
   options: { readonly maxMs: number; readonly enough: number; readonly maxHits: number },
 ): Promise<{ stacks: StackLine[][]; stops: number; failure: string }> {
   const { layout } = runtime;
+  // From 3.11 on a generator is made inside its own, just entered frame: the line that called it is one further out.
+  const inOwnFrame = layout.frame.form !== 'object';
   const tails = youngestTail(runtime).slice(0, 4);
   const found: StackLine[][] = [];
   const last = new Map<number, number>();
@@ -144,7 +147,7 @@ export async function observeTracked(
           const type = hit.reader.word(tail + layout.gc.headSize + layout.object.type);
           if (!types.has(type)) return 'continue';
           const stack = reader.read(hit.registers.fsBase);
-          if (stack.length > 0) found.push(stack);
+          if (stack.length > 0) found.push(inOwnFrame && types.get(type) === true ? stack.slice(1) : stack);
           return found.length >= options.enough ? 'stop' : 'continue';
         },
       },
@@ -160,6 +163,7 @@ export async function observeTracked(
  * itself: what a person can change; the library's line behind it comes as a site of its own after the program's.
  */
 export function sitesOf(stacks: readonly StackLine[][], evidence: Evidence, limit = 6): Site[] {
+
   const program = new Map<string, Site>();
   const library = new Map<string, Site>();
   const count = (sites: Map<string, Site>, line: StackLine) => {
@@ -168,6 +172,7 @@ export function sitesOf(stacks: readonly StackLine[][], evidence: Evidence, limi
     sites.set(key, { file: line.file, line: line.line, function: line.function, hits: (known?.hits ?? 0) + 1, evidence });
   };
   for (const stack of stacks) {
+    if (stack.length === 0) continue;
     const own = stack.find(line => ownerOf(line.file) === 'program') ?? stack.find(line => ownerOf(line.file) === 'library');
     if (own !== undefined) count(program, own);
     if (own !== stack[0]) count(own === undefined ? program : library, stack[0]);

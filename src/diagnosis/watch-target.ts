@@ -102,7 +102,9 @@ export async function watchTarget(pid: number, options: WatchTargetOptions): Pro
     if (observation.snapshots >= 5) interval = Math.min(LONGEST_INTERVAL_MS, interval * 1.3);
   }
   if (observation.moments.length >= 3) judged = judge(observation, files, causes, cwd);
-  const leaks = judged.filter(j => isLeak(j, observation, options.forMs));
+  const all = judged.filter(j => isLeak(j, observation, options.forMs));
+  // What grows by a fraction of the first is mostly its shadow: weak references to it, indexes of it.
+  const leaks = all.filter(j => j.candidate.bytesPerSecond >= 0.15 * all[0].candidate.bytesPerSecond);
   let stops = 0;
   if (leaks.length > 0 && !options.signal?.aborted) {
     progress(`watching what stores into ${leaks[0].candidate.expression || leaks[0].candidate.types[0]?.type}`);
@@ -256,19 +258,19 @@ async function findSites(pid: number, observation: Observation, leaks: Judged[],
   const requests: WatchRequest[] = [];
   const reader = new LiveReader(pid);
   const wanted = leaks.slice(0, 2);
+  // Four words at a time: the first four are the first suspect's.
   for (const leak of wanted) {
     const suspect = judged.indexOf(leak);
     const store = storeWord(reader, observation, leak);
     if (store !== undefined) requests.push({ ...store, suspect } as WatchRequest);
-    for (const type of leak.candidate.types.filter(t => t.heapType && t.address !== 0).slice(0, wanted.length === 1 ? 3 : 1)) {
-      requests.push({ kind: 'class', suspect, address: type.address });
-    }
+    const classes = leak.candidate.types.filter(t => t.heapType && t.address !== 0);
+    for (const type of classes.slice(0, store === undefined ? 4 : 3)) requests.push({ kind: 'class', suspect, address: type.address });
   }
   const loop = (runtime.module as ElfModule).elf?.()?.symbol('_PyEval_EvalFrameDefault');
   const start = runtime.module.symbol('_PyEval_EvalFrameDefault');
   let stops = 0;
   if (requests.length > 0) {
-    const seen = await observeSites(pid, runtime, requests.slice(0, 4), {
+    const seen = await observeSites(pid, runtime, requests, {
       maxMs: WATCH_MS,
       enough: ENOUGH_HITS,
       evaluationLoop: loop !== undefined && start !== undefined && loop.size > 0 ? { start, end: start + loop.size } : undefined,
@@ -286,7 +288,12 @@ async function findSites(pid: number, observation: Observation, leaks: Judged[],
   }
   for (const leak of wanted) {
     if (leak.creations.length > 0) continue;
-    const types = new Set(leak.candidate.types.filter(t => t.address !== 0 && isTracked(t.layout)).slice(0, 3).map(t => t.address));
+    const types = new Map(
+      leak.candidate.types
+        .filter(t => t.address !== 0 && isTracked(t.layout))
+        .slice(0, 3)
+        .map(t => [t.address, /^(generator|coroutine|async_generator)$/.test(t.type)]),
+    );
     if (types.size === 0) continue;
     const seen = await observeTracked(pid, runtime, types, { maxMs: 1500, enough: ENOUGH_HITS, maxHits: 3000 });
     stops += seen.stops;
