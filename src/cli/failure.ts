@@ -1,7 +1,8 @@
 /** What a person sees when a command fails, and the exit code that programs see. */
+
+import { VERSION } from '../diagnosis/index.ts';
 import { ExitCode, LeakscopeError } from '../process/index.ts';
 import { printable } from '../report/index.ts';
-import { version } from './version.ts';
 
 export interface Failure {
   readonly text: string;
@@ -19,7 +20,7 @@ export function failureOf(error: unknown, debug: boolean): Failure {
     ? `${error instanceof Error ? error.stack : error}\n`
     : 'Please report it, with the output of the same command under LEAKSCOPE_DEBUG=1.\n';
   return {
-    text: `${printable(`leakscope: ${version} made a mistake of its own: ${message}`)}\n${report}`,
+    text: `${printable(`leakscope: ${VERSION} made a mistake of its own: ${message}`)}\n${report}`,
     exitCode: ExitCode.unsupportedTarget,
   };
 }

@@ -1,5 +1,6 @@
 /** The program: every command, in the order in which a person meets them. */
 import { type Argument, Command } from 'commander';
+import { VERSION } from '../diagnosis/index.ts';
 import { addAttach } from './commands/attach.ts';
 import { addCycles } from './commands/cycles.ts';
 import { addDemo } from './commands/demo.ts';
@@ -16,12 +17,11 @@ import { addRun } from './commands/run.ts';
 import { addSnapshot } from './commands/snapshot.ts';
 import { addTypes } from './commands/types.ts';
 import { addWho } from './commands/who.ts';
-import { version } from './version.ts';
 
 export function buildProgram(): Command {
   const program = new Command('leakscope')
     .description('Finds memory leaks in running Python programs, from outside the process, and says what to change.')
-    .version(version, '-V, --version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version')
     .helpCommand('help [COMMAND]', 'examples and options of a command')
     .enablePositionalOptions()
     .showHelpAfterError('(leakscope help COMMAND shows examples)')

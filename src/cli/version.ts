@@ -1,8 +1,0 @@
-/** The version of leakscope, from the package.json that it was installed with. */
-import { readFileSync } from 'node:fs';
-
-const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-
-export const version = manifest.version;
