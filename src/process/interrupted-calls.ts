@@ -11,7 +11,7 @@
  */
 import { readlinkSync } from 'node:fs';
 import { Reg, type Registers } from './ptrace.ts';
-import { Sys } from './syscalls.ts';
+import { hasReceiveTimeout, Sys } from './syscalls.ts';
 import type { BlockedCall } from './threads.ts';
 
 /** Kernel-internal results (include/linux/errno.h): never seen by a program, only at a ptrace stop. */
@@ -35,6 +35,17 @@ const EXACT = new Set<number>([
   Sys.flock,
 ]);
 
+/** Receive all that was asked for: what has arrived so far would be given back early. */
+const MSG_WAITALL = 0x100;
+
+function isSocket(pid: number, descriptor: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${descriptor}`).startsWith('socket:');
+  } catch {
+    return true;
+  }
+}
+
 /** Can a thread waiting in this call be stopped and let go without the program noticing? */
 export function restartsExactly(pid: number, call: BlockedCall): boolean {
   if (EXACT.has(call.number)) return true;
@@ -46,13 +57,16 @@ export function restartsExactly(pid: number, call: BlockedCall): boolean {
       return call.args[3] === 0;
     case Sys.rt_sigtimedwait:
       return call.args[2] === 0;
+    case Sys.recvfrom:
+      return (call.args[3] & MSG_WAITALL) === 0 && hasReceiveTimeout(pid, call.args[0]) === false;
+    case Sys.recvmsg:
+      return (call.args[2] & MSG_WAITALL) === 0 && hasReceiveTimeout(pid, call.args[0]) === false;
+    case Sys.accept:
+    case Sys.accept4:
+      return hasReceiveTimeout(pid, call.args[0]) === false;
     case Sys.read:
-      // Not of a socket: it may have a time limit of its own.
-      try {
-        return !readlinkSync(`/proc/${pid}/fd/${call.args[0]}`).startsWith('socket:');
-      } catch {
-        return false;
-      }
+    case Sys.readv:
+      return !isSocket(pid, call.args[0]) || hasReceiveTimeout(pid, call.args[0]) === false;
     default:
       return false;
   }

@@ -10,6 +10,7 @@ import { ExitCode, LeakscopeError } from './errors.ts';
 export const Sys = {
   read: 0,
   write: 1,
+  close: 3,
   poll: 7,
   rt_sigreturn: 15,
   select: 23,
@@ -20,6 +21,14 @@ export const Sys = {
   wait4: 61,
   kill: 62,
   semop: 65,
+  accept: 43,
+  recvfrom: 45,
+  recvmsg: 47,
+  getsockopt: 55,
+  readv: 19,
+  accept4: 288,
+  pidfd_open: 434,
+  pidfd_getfd: 438,
   flock: 73,
   ptrace: 101,
   rt_sigtimedwait: 128,
@@ -274,6 +283,28 @@ export function readMemory(pid: number, address: number, into: Uint8Array): numb
 /** Copies into memory of another process; the same result as `readMemory`. */
 export function writeMemory(pid: number, address: number, from: Uint8Array): number {
   return moveMemory(Sys.process_vm_writev, pid, address, from);
+}
+
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+
+/**
+ * Has a socket of another process a time limit for receiving? Undefined when it cannot be found out (before Linux 5.6).
+ * The socket is looked at through a duplicate of ours, which changes nothing for its owner.
+ */
+export function hasReceiveTimeout(pid: number, descriptor: number): boolean | undefined {
+  const process = systemCall(Sys.pidfd_open, pid, 0);
+  if (process < 0) return undefined;
+  const duplicate = systemCall(Sys.pidfd_getfd, process, descriptor, 0);
+  systemCall(Sys.close, process);
+  if (duplicate < 0) return undefined;
+  // struct timeval, then its length.
+  const out = new BigUint64Array(16);
+  out[2] = 16n;
+  const address = addressOf(new Uint8Array(out.buffer));
+  const result = systemCall(Sys.getsockopt, duplicate, SOL_SOCKET, SO_RCVTIMEO, address, address + 16);
+  systemCall(Sys.close, duplicate);
+  return result < 0 ? undefined : out[0] !== 0n || out[1] !== 0n;
 }
 
 /** Sends a signal to a process; 0 or minus errno. */

@@ -2,7 +2,7 @@
  * A program that waits in one system call, made through ctypes so that Python does not hide an EINTR, and then says
  * what the call returned and how long it took.
  */
-export const WAITING_PROGRAM = String.raw`
+export const WAITING_PROGRAM = `
 import ctypes, json, os, select, socket, struct, sys, threading, time
 kind, seconds = sys.argv[1], float(sys.argv[2])
 libc = ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,299 @@
+import { readdirSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { capture } from '../../src/process/capture.ts';
+import { ExitCode, LeakscopeError } from '../../src/process/errors.ts';
+import { processStatus } from '../../src/process/maps.ts';
+import { startTarget } from './interpreters.ts';
+import { anyPython, childrenOf, pythonTarget, untilAsleep } from './targets.ts';
+import { WAITING_PROGRAM } from './waits.ts';
+
+const SECONDS = 1;
+/** Far below the second wait that a call restarted from its beginning would add. */
+const LATE = 0.4;
+/** A child that is waited for was started a little before the clock was read. */
+const EARLY = 0.02;
+const turn = (ms: number) => new Promise(resolve => setTimeout(resolve, ms));
+
+/** A process with a marker in memory that changes all the time, and the marker's address. */
+const COUNTER = `
+import ctypes, sys, threading, time
+cell = (ctypes.c_long * 2)()
+print(ctypes.addressof(cell))
+def count():
+    while True:
+        cell[0] += 1
+threading.Thread(target=count, daemon=True, name='counter').start()
+sys.stdin.readline()
+`;
+
+describe.each(['fork', 'freeze'] as const)('capture by %s', via => {
+  it('shows one moment, with the threads as they were', async () => {
+    await using target = await startTarget(anyPython(), [
+      '-u',
+      '-c',
+      COUNTER.replace('print(', "print('ready'); print("),
+    ]);
+    const address = Number(await target.line());
+    const read = (image: ReturnType<typeof capture>) => {
+      const bytes = new Uint8Array(8);
+      expect(image.read(address, bytes)).toBe(8);
+      return new DataView(bytes.buffer).getBigInt64(0, true);
+    };
+    using image = capture(target.pid, { via });
+    const first = read(image);
+    await turn(30);
+    expect(read(image)).toBe(first);
+    using later = capture(target.pid, { via });
+    expect(read(later)).toBeGreaterThan(first);
+    expect(image.via).toBe(via);
+    expect(image.pauseMs).toBeGreaterThan(0);
+    expect(image.threads.map(t => t.tid)).toEqual(
+      readdirSync(`/proc/${target.pid}/task`)
+        .map(Number)
+        .sort((a, b) => a - b),
+    );
+    for (const thread of image.threads) {
+      const self = new Uint8Array(8);
+      expect(image.read(thread.threadPointer + 16, self)).toBe(8);
+      expect(Number(new DataView(self.buffer).getBigUint64(0, true))).toBe(thread.threadPointer);
+      expect(image.mappings.some(m => thread.stackPointer >= m.start && thread.stackPointer < m.end)).toBe(true);
+    }
+    expect(image.modules[0].path).toBe(image.executable);
+    expect(image.modules.some(m => m.symbol('_PyRuntime') !== undefined)).toBe(true);
+    expect(image.read(16, new Uint8Array(8))).toBe(0);
+  });
+
+  const kinds = [
+    'nanosleep',
+    'clock_nanosleep',
+    'clock_nanosleep_abs',
+    'poll',
+    'ppoll',
+    'select',
+    'pselect',
+    'epoll_wait',
+    'epoll_pwait',
+  ];
+  kinds.push(
+    'futex',
+    'futex_abs',
+    'wait4',
+    'waitid',
+    'wait_any',
+    'pipe',
+    'accept',
+    'recv',
+    'epoll_forever',
+    'sleep',
+    'lock',
+  );
+  it.each(kinds.map(kind => [kind]))('does not disturb a thread that waits in %s', async kind => {
+    await using target = await pythonTarget(WAITING_PROGRAM, [kind === 'wait_any' ? 'wait4' : kind, String(SECONDS)]);
+    await untilAsleep(target.pid);
+    const children = childrenOf(target.pid);
+    await turn(SECONDS * 500);
+    for (let i = 0; i < 3; i++) {
+      using image = capture(target.pid, { via });
+      expect(image.pid).toBe(target.pid);
+    }
+    expect(childrenOf(target.pid)).toEqual(children);
+    const { result, errno, elapsed } = JSON.parse(await target.line()) as {
+      result: number;
+      errno: number;
+      elapsed: number;
+    };
+    const TIMED_OUT = 110;
+    expect(errno).toBe(kind.startsWith('futex') ? TIMED_OUT : 0);
+    if (!kind.startsWith('futex')) expect(result).toBeGreaterThanOrEqual(0);
+    expect(elapsed).toBeGreaterThanOrEqual(SECONDS - EARLY);
+    expect(elapsed).toBeLessThan(SECONDS + LATE);
+  });
+});
+
+describe('a busy target', () => {
+  it('notices nothing of 100 captures', async () => {
+    // Threads, subprocesses, signals, and a wait for any child, all counting what they see.
+    await using target = await pythonTarget(`
+import json, os, signal, subprocess, sys, threading, time, warnings
+warnings.simplefilter('ignore')
+counts = {'chld': 0, 'usr1': 0, 'subprocesses': 0, 'forks': 0, 'threads': 0, 'bad': []}
+def on_usr1(*_): counts['usr1'] += 1
+def on_chld(*_): counts['chld'] += 1
+signal.signal(signal.SIGUSR1, on_usr1)
+running = True
+def churn():
+    while running:
+        t = threading.Thread(target=lambda: sum(range(1000))); t.start(); t.join()
+        counts['threads'] += 1
+def sleeper():
+    while running:
+        began = time.monotonic(); time.sleep(0.01)
+        if time.monotonic() - began < 0.01: counts['bad'].append('early')
+workers = [threading.Thread(target=f) for f in (churn, sleeper)]
+for w in workers: w.start()
+def ask():
+    global running
+    sys.stdin.readline(); running = False
+asker = threading.Thread(target=ask); asker.start()
+print('ready')
+while running:
+    code = subprocess.run([sys.executable, '-S', '-E', '-c', 'raise SystemExit(9)']).returncode
+    if code != 9: counts['bad'].append(['subprocess', code])
+    counts['subprocesses'] += 1
+    pid = os.fork()
+    if pid == 0: os._exit(5)
+    got, status = os.wait()
+    if got != pid or status != 5 << 8: counts['bad'].append(['wait', got, pid, status])
+    counts['forks'] += 1
+for w in workers + [asker]: w.join()
+signal.signal(signal.SIGCHLD, on_chld)
+try:
+    os.wait(); counts['bad'].append('a child was left')
+except ChildProcessError: pass
+print(json.dumps(counts))
+time.sleep(0.2)
+print(counts['chld'])
+sys.stdin.readline()
+`);
+    const descriptors = () => readdirSync('/proc/self/fd').length;
+    const before = descriptors();
+    let signals = 0;
+    for (let i = 0; i < 100; i++) {
+      using image = capture(target.pid);
+      expect(image.via).toBe('fork');
+      if (i % 4 === 0) {
+        process.kill(target.pid, 'SIGUSR1');
+        signals++;
+        // Signals of one kind do not queue: let each arrive before the next.
+        await turn(10);
+      }
+    }
+    target.send('end\n');
+    const counts = JSON.parse(await target.line()) as Record<string, number> & { bad: unknown[] };
+    expect(counts.bad).toEqual([]);
+    expect(counts.usr1).toBe(signals);
+    expect(counts.subprocesses).toBeGreaterThan(0);
+    expect(counts.forks).toBeGreaterThan(0);
+    expect(await target.line()).toBe('0');
+    expect(childrenOf(target.pid)).toEqual([]);
+    expect(descriptors()).toBe(before);
+  });
+
+  it('has the same memory, masks and threads afterwards', async () => {
+    await using target = await pythonTarget(
+      "import sys, threading\nx = [{'id': i} for i in range(100000)]\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\nprint('ready')\nsys.stdin.read()",
+    );
+    await untilAsleep(target.pid);
+    const state = () => {
+      const { dataBytes, virtualBytes, threads, blockedSignals, pendingSignals } = processStatus(target.pid)!;
+      return { dataBytes, virtualBytes, threads, blockedSignals, pendingSignals, children: childrenOf(target.pid) };
+    };
+    const before = state();
+    for (let i = 0; i < 10; i++) {
+      using image = capture(target.pid, { via: 'fork' });
+      expect(image.via).toBe('fork');
+    }
+    expect(state()).toEqual(before);
+  });
+
+  it('closes its files for good while it is being read', async () => {
+    await using target = await pythonTarget(
+      "import os, sys\nr, w = os.pipe()\nprint('ready')\nsys.stdin.readline()\nos.close(w)\nprint(len(os.read(r, 1)))\nsys.stdin.readline()",
+    );
+    using image = capture(target.pid, { via: 'fork' });
+    target.send('\n');
+    // The twin must not hold the writing end open.
+    expect(await target.line()).toBe('0');
+    expect(image.notes).toEqual([]);
+  });
+});
+
+describe('choice and refusal', () => {
+  it('tries another moment when the first is not good, and takes the last as it is', async () => {
+    await using target = await pythonTarget("import sys\nprint('ready')\nsys.stdin.read()");
+    let asked = 0;
+    using second = capture(target.pid, { tryAgain: () => ++asked === 1 });
+    expect(asked).toBe(2);
+    expect(second.notes).toEqual([]);
+    using last = capture(target.pid, { tryAgain: () => true });
+    expect(last.notes.join()).toContain('moments');
+    // The two images that are still open.
+    expect(childrenOf(target.pid)).toHaveLength(2);
+  });
+
+  it('freezes a stopped process instead of forking it, and leaves it stopped', async () => {
+    await using target = await pythonTarget(
+      "import sys\nprint('ready')\nprint(sys.stdin.readline())\nsys.stdin.readline()",
+    );
+    process.kill(target.pid, 'SIGSTOP');
+    while (processStatus(target.pid)?.state !== 'T') await turn(1);
+    using image = capture(target.pid);
+    expect(image.via).toBe('freeze');
+    expect(image.notes.join()).toContain('stopped');
+    while (processStatus(target.pid)?.state !== 'T') await turn(1);
+    process.kill(target.pid, 'SIGCONT');
+    target.send('on\n');
+    expect(await target.line()).toBe('on');
+  });
+
+  it('freezes a process under seccomp that forbids clone', async () => {
+    await using target = await pythonTarget(`
+import ctypes, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(38, 1, 0, 0, 0)
+program = b''.join(struct.pack('HBBI', *i) for i in [(0x20, 0, 0, 0), (0x15, 0, 1, 56), (0x06, 0, 0, 0x80000000), (0x06, 0, 0, 0x7fff0000)])
+code = ctypes.create_string_buffer(program)
+assert libc.prctl(22, 2, struct.pack('HxxxxxxQ', 4, ctypes.addressof(code)), 0, 0) == 0
+print('ready')
+print(sys.stdin.readline())
+`);
+    using image = capture(target.pid);
+    expect(image.via).toBe('freeze');
+    expect(image.notes.join()).toContain('seccomp');
+    target.send('alive\n');
+    expect(await target.line()).toBe('alive');
+  });
+
+  const refused = (pid: number): LeakscopeError => {
+    try {
+      capture(pid)[Symbol.dispose]();
+    } catch (error) {
+      if (error instanceof LeakscopeError) return error;
+      throw error;
+    }
+    throw new Error('it was not refused');
+  };
+
+  it('says why a process cannot be looked into', async () => {
+    expect(refused(2 ** 22 + 1)).toMatchObject({
+      exitCode: ExitCode.usage,
+      message: expect.stringContaining('no process'),
+    });
+    expect(refused(-1).exitCode).toBe(ExitCode.usage);
+    expect(refused(process.pid).exitCode).toBe(ExitCode.usage);
+    expect(refused(2)).toMatchObject({
+      exitCode: ExitCode.unsupportedTarget,
+      message: expect.stringContaining('kernel'),
+    });
+    // Another tracer: a process that traces its child and says so.
+    await using tracer = await pythonTarget(`
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None)
+pid = os.fork()
+if pid == 0:
+    time.sleep(60); os._exit(0)
+assert libc.ptrace(0x4206, pid, None, None) == 0
+print('ready'); print(pid)
+sys.stdin.read(); os.kill(pid, 9)
+`);
+    const traced = Number(await tracer.line());
+    try {
+      expect(refused(traced)).toMatchObject({
+        exitCode: ExitCode.notPermitted,
+        message: expect.stringContaining(String(tracer.pid)),
+      });
+    } finally {
+      process.kill(traced, 'SIGKILL');
+    }
+  });
+});
