@@ -30,6 +30,29 @@ const STATE_BYTES = 1 << 19;
 const THREAD_STATE_BYTES = 1024;
 const STACK_BYTES = 1 << 20;
 
+/** The memory that belongs to loaded files: their mappings, and the anonymous one behind the last, which has what begins as zero. */
+export function moduleAreas(
+  mappings: readonly Mapping[],
+  modules: readonly { readonly path: string; readonly start: number; readonly end: number }[],
+): (NativeArea & { readonly writable: boolean })[] {
+  const areas: (NativeArea & { readonly writable: boolean })[] = [];
+  for (const m of mappings) {
+    const module = modules.find(l => m.start >= l.start && m.start < l.end);
+    const before = areas.at(-1);
+    if (module !== undefined) {
+      areas.push({
+        start: m.start,
+        end: m.end,
+        name: `variable of ${module.path.slice(module.path.lastIndexOf('/') + 1)}`,
+        writable: m.writable && m.private,
+      });
+    } else if (m.path === '' && m.writable && before?.end === m.start && before.writable) {
+      areas.push({ ...before, start: m.start, end: m.end });
+    }
+  }
+  return areas;
+}
+
 /** The areas of one image: libraries' data, `interpreters` and `threads` (addresses of their states), C stacks. */
 export function nativeAreas(
   mappings: readonly Mapping[],
@@ -38,17 +61,7 @@ export function nativeAreas(
   threads: readonly { readonly address: number; readonly name: string }[],
   kernelThreads: readonly ThreadImage[],
 ): NativeArea[] {
-  const areas: NativeArea[] = [];
-  for (const m of mappings) {
-    if (!m.writable || !m.private) continue;
-    const module = modules.find(l => m.start >= l.start && m.start < l.end);
-    if (module !== undefined)
-      areas.push({
-        start: m.start,
-        end: m.end,
-        name: `variable of ${module.path.slice(module.path.lastIndexOf('/') + 1)}`,
-      });
-  }
+  const areas: NativeArea[] = moduleAreas(mappings, modules).filter(a => a.writable);
   const inModule = (address: number) => areas.some(a => address >= a.start && address < a.end);
   for (const at of interpreters) {
     const m = mappings.find(x => at >= x.start && at < x.end);

@@ -4,9 +4,9 @@
  * - *tracked*, *reachable*: objects that gc.is_tracked() says yes to, frozen ones too, and untracked ones; all of them from
  *   gc.get_objects() and what gc.get_referents reaches from there.
  * - *references*: pairs of gc.get_referents, with multiplicity; *named* when the edge is not a pointer found by scan.
- * - *claimed*: nodes that CPython did not name. Those to which named references lead from objects that exist, do too
- *   (gc.get_referents knows only what tp_traverse visits: no names of functions, no constants of code). What is left
- *   nothing refers to by name; there the reference count is the witness (see `unexplained`).
+ * - *claimed*: nodes that exist. Those to which named references lead from objects that CPython told of, do
+ *   (gc.get_referents knows only what tp_traverse visits: no names of functions, no constants of code). The others,
+ *   which C code alone holds, are put to CPython: the target's twin takes the address as an object and uses it.
  * - *surplus*: reference counts above the references found, on objects that are not immortal.
  */
 import type { Decoded } from '../../src/cpython/decode.ts';
@@ -20,7 +20,7 @@ import {
   NodeFlag,
 } from '../../src/cpython/index.ts';
 import { referenceSurplus } from '../../src/cpython/reconcile.ts';
-import type { Truth } from './truth.ts';
+import type { StoppedTarget, Truth } from './truth.ts';
 
 export interface Rate {
   readonly of: number;
@@ -74,7 +74,14 @@ class Tally {
 
 const hex = (n: number) => `0x${n.toString(16)}`;
 
-export function compare(decoded: Decoded, truth: Truth): Comparison {
+function occurrences(values: Float64Array, wanted: number): number {
+  let count = 0;
+  for (const value of values) if (value === wanted) count++;
+  return count;
+}
+
+export async function compare(decoded: Decoded, target: StoppedTarget): Promise<Comparison> {
+  const { truth } = target;
   const c = decoded.columns;
   const nodeAt = new Map<number, number>();
   for (let n = 1; n < c.nodeCount; n++) if ((c.flags[n] & NodeFlag.synthetic) === 0) nodeAt.set(c.address[n], n);
@@ -115,19 +122,22 @@ export function compare(decoded: Decoded, truth: Truth): Comparison {
     for (let e = c.edgeStart[node]; e < c.edgeStart[node + 1]; e++) {
       const between = c.edgeTarget[e];
       const known = truth.index.get(c.address[between]);
-      if (known !== undefined && truth.referents.subarray(truth.start[known], truth.start[known + 1]).includes(target))
-        continue;
-      if (leads(between, target)) return true;
+      const said =
+        known === undefined
+          ? 0
+          : occurrences(truth.referents.subarray(truth.start[known], truth.start[known + 1]), target);
+      if (leads(between, target) > said) return true;
     }
     // Attributes that lie inside an object are the object's here; some releases of CPython count them to its dict.
     const owner = dictOwner.get(node);
-    return owner !== undefined && leads(owner, target);
+    return owner !== undefined && leads(owner, target) > 0;
   };
-  const leads = (from: number, target: number): boolean => {
+  const leads = (from: number, target: number): number => {
+    let count = 0;
     for (let f = c.edgeStart[from]; f < c.edgeStart[from + 1]; f++) {
-      if (c.address[c.edgeTarget[f]] === target && labelKind(c.edgeLabel[f]) !== LabelKind.inferred) return true;
+      if (c.address[c.edgeTarget[f]] === target && labelKind(c.edgeLabel[f]) !== LabelKind.inferred) count++;
     }
-    return false;
+    return count;
   };
   const dictOwner = new Map<number, number>();
   const ofDict = makeLabel(LabelKind.attribute, c.strings.indexOf('__dict__'));
@@ -145,7 +155,7 @@ export function compare(decoded: Decoded, truth: Truth): Comparison {
     found.clear();
     for (let e = c.edgeStart[node]; e < c.edgeStart[node + 1]; e++) {
       const kind = labelKind(c.edgeLabel[e]);
-      if (kind === LabelKind.weak || kind === LabelKind.borrowed) continue;
+      if (kind === LabelKind.weak) continue;
       const target = c.address[c.edgeTarget[e]];
       found.set(target, (found.get(target) ?? 0) + (kind === LabelKind.inferred ? 0x1_0000_0000 : 1));
     }
@@ -178,7 +188,7 @@ export function compare(decoded: Decoded, truth: Truth): Comparison {
     references: references.rate(),
     named: named.rate(),
     locals: compareLocals(decoded, truth).rate(),
-    claimed: compareClaims(c, truth).rate(),
+    claimed: (await compareClaims(c, target)).rate(),
     ...reconcile(c),
     undecoded: c.undecoded,
   };
@@ -232,8 +242,11 @@ function compareLocals(decoded: Decoded, truth: Truth): Tally {
   return tally;
 }
 
-/** Nodes that nothing CPython said vouches for. */
-function compareClaims(c: HeapColumns, truth: Truth): Tally {
+/**
+ * Nodes that nothing CPython said vouches for: no object of its own list, nor named references from those lead to them.
+ * Static and immortal ones are left out: they are no blocks that could be free.
+ */
+export function unvouched(c: HeapColumns, truth: Truth): number[] {
   const exists = new Uint8Array(c.nodeCount);
   const queue: number[] = [];
   const add = (n: number) => {
@@ -250,16 +263,24 @@ function compareClaims(c: HeapColumns, truth: Truth): Tally {
       if (kind !== LabelKind.inferred && kind !== LabelKind.root) add(c.edgeTarget[e]);
     }
   }
-  const inferred = new Uint8Array(c.nodeCount);
-  for (let e = 0; e < c.edgeCount; e++)
-    if (labelKind(c.edgeLabel[e]) === LabelKind.inferred) inferred[c.edgeTarget[e]] = 1;
+  const fixed = NodeFlag.static | NodeFlag.immortal | NodeFlag.nativeBlock;
+  const left: number[] = [];
+  for (let n = 1; n < c.nodeCount; n++) if (exists[n] === 0 && (c.flags[n] & fixed) === 0) left.push(n);
+  return left;
+}
+
+/** Of all nodes that are objects, those that exist: the unvouched ones are put to CPython itself, in the target's twin. */
+async function compareClaims(c: HeapColumns, target: StoppedTarget): Promise<Tally> {
+  const asked = unvouched(c, target.truth);
+  const answers = asked.length === 0 ? [] : await target.typesAt(asked.map(n => c.address[n]));
+  const answer = new Map(asked.map((n, i) => [n, answers[i]]));
   const tally = new Tally();
   for (let n = 1; n < c.nodeCount; n++) {
     if ((c.flags[n] & (NodeFlag.synthetic | NodeFlag.nativeBlock)) !== 0) continue;
-    const fixed = (c.flags[n] & (NodeFlag.static | NodeFlag.immortal)) !== 0;
+    const type = answer.get(n);
     tally.add(
-      exists[n] !== 0 || fixed,
-      () => `${c.types[c.type[n]].name}${inferred[n] ? ' (inferred)' : ''}`,
+      type === undefined || type === c.types[c.type[n]].address,
+      () => c.types[c.type[n]].name,
       () => `${hex(c.address[n])} refcount ${c.refcount[n]}`,
     );
   }

@@ -36,7 +36,7 @@ def barrier():
         try:
             observe(gc.get_objects(), directory)
             os.write(1, b"ready\n")
-            os._exit(0)
+            answer()
         except BaseException:
             import traceback
 
@@ -45,6 +45,21 @@ def barrier():
             os._exit(1)
     while True:
         wait()
+
+
+def answer():
+    """Takes a line of addresses as objects, and says for each what type it is; ends with its standard input."""
+    while True:
+        line = sys.stdin.readline()
+        if not line:
+            os._exit(0)
+        types = []
+        for word in line.split():
+            o = ctypes.cast(int(word), ctypes.py_object).value
+            # What is no object would not survive this.
+            repr(o), gc.get_referents(o), sys.getsizeof(o)
+            types.append(str(id(type(o))))
+        os.write(1, ("objects " + " ".join(types) + "\n").encode())
 
 
 def observe(tracked, directory):
@@ -103,6 +118,12 @@ def observe(tracked, directory):
         surplus = getrefcount(o) - 1
     del o
     is_tracked = gc.is_tracked
+    counts = array.array("Q")
+    o = None
+    for o in queue:
+        # One reference is the queue's, and for tracked ones one is the list's that gc.get_objects() gave.
+        count = getrefcount(o) - surplus - (id(o) in tracked_ids)
+        counts.append(count if count > 0 else 0)
     for at, o in enumerate(queue):
         t = type(o)
         types[id(t)] = t
@@ -112,11 +133,7 @@ def observe(tracked, directory):
                 size = getsizeof(o)
         except Exception:
             size = none
-        # One reference is the queue's, and for tracked ones one is the list's that gc.get_objects() gave.
-        count = getrefcount(o) - surplus
-        if id(o) in tracked_ids:
-            count -= 1
-        rows.extend((id(o), id(t), size, count if count >= 0 else 0, 1 if is_tracked(o) else 0, len(found[at])))
+        rows.extend((id(o), id(t), size, counts[at], 1 if is_tracked(o) else 0, len(found[at])))
         referents.extend(found[at])
     names = {}
     for i, t in types.items():

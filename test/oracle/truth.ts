@@ -40,6 +40,8 @@ export interface StoppedTarget extends Disposable {
   readonly truth: Truth;
   /** What it printed to stderr. */
   readonly stderr: string;
+  /** Has the twin take each address as an object (repr, get_referents, getsizeof), and gives the addresses of their types. It dies of what is none. */
+  typesAt(addresses: readonly number[]): Promise<number[]>;
 }
 
 /** Runs `program` (default: the oracle's own target) to its barrier. Rejects when it ends before. */
@@ -56,7 +58,21 @@ export async function runToBarrier(
   try {
     const truth = readTruth(target.directory);
     await inPause(target.pid);
-    return { pid: target.pid, truth, stderr: target.stderr, [Symbol.dispose]: () => target.kill() };
+    return {
+      pid: target.pid,
+      truth,
+      stderr: target.stderr,
+      typesAt: async addresses => {
+        target.send(addresses.join(' '));
+        const line = await target.lineStarting('objects');
+        return line.split(' ').slice(1).map(Number);
+      },
+      // The twin goes when its standard input does.
+      [Symbol.dispose]: () => {
+        target.closeInput();
+        target.kill();
+      },
+    };
   } catch (error) {
     target.kill();
     throw error;

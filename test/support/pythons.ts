@@ -123,6 +123,11 @@ export class Target {
     this.child.stdin?.write(`${line}\n`);
   }
 
+  /** Closes the target's standard input. */
+  closeInput(): void {
+    this.child.stdin?.end();
+  }
+
   /** The next line of the target's standard output; rejects, with its standard error, when it ends first. */
   nextLine(): Promise<string> {
     const line = this.lines.shift();

@@ -104,13 +104,40 @@ export const decodeModule: Decoder = (heap, a, node) => {
   const name = dict === 0 ? 0 : lookUp(memory, layout, dict, '__name__');
   heap.setName(node, (name === 0 ? undefined : readText(memory, layout, name, 300)) ?? textField(heap, a, m.name));
   field(heap, a, m.name, 'name');
-  // Module state of C modules: pointers to objects in a block of m_size bytes that the module owns.
+  if (layout.interpreter.atexitForm === 'module' && heap.nameOf(node) === 'atexit')
+    decodeAtexitState(heap, memory.word(a + m.state));
+  // State of C modules: pointers to objects, in a block that the module owns.
   const state = memory.word(a + m.state);
-  const definition = memory.word(a + m.definition);
-  if (state === 0 || definition === 0) return;
-  const size = memory.word(definition + m.definitionSize);
-  if (size > 0 && size < 1 << 20) scanForReferences(heap, state, size);
+  const size = moduleStateSize(heap, a);
+  if (state === 0 || size <= 0 || size >= 1 << 20) return;
+  const label = heap.label(LabelKind.internal, 'state');
+  for (let offset = 0; offset + 8 <= size; offset += 8) {
+    const word = memory.word(state + offset);
+    const target = word < 0x1000 ? 0 : heap.plausible(word);
+    if (target !== 0) heap.edgeTo(target, label);
+    else if (word !== 0) scanNativeBlock(heap, word, offset, 1);
+  }
 };
+
+function moduleStateSize(heap: HeapBuilder, a: number): number {
+  const { memory, layout } = heap;
+  const m = layout.module;
+  if (m.stateSize >= 0) return memory.signed(a + m.stateSize);
+  const definition = memory.word(a + m.definition);
+  return definition === 0 ? 0 : memory.signed(definition + m.definitionSize);
+}
+
+/** To 3.9 atexit's callbacks are in its module's state: {array of callbacks, int count}; a callback is {function, args, kwargs}. */
+function decodeAtexitState(heap: HeapBuilder, state: number): void {
+  const { memory } = heap;
+  const array = memory.word(state);
+  const count = Math.min(memory.int32(state + 8), 1 << 20);
+  const label = heap.label(LabelKind.internal, 'atexit callback');
+  for (let i = 0; i < count; i++) {
+    const callback = memory.word(array + 8 * i);
+    for (let f = 0; callback !== 0 && f < 3; f++) heap.edge(memory.word(callback + 8 * f), label);
+  }
+}
 
 /**
  * Appends an inferred edge for each word in a block that points at an object. A word that points at the start of another
@@ -123,11 +150,14 @@ export function scanForReferences(heap: HeapBuilder, start: number, size: number
     if (word < 0x1000 || word % 8 !== 0) continue;
     const node = heap.plausible(word);
     if (node !== 0) heap.edgeTo(node, heap.inferredLabel(labelBase + offset));
-    else if (steps > 0) {
-      const bytes = heap.nativeBlockBytes(word);
-      if (bytes > 0) scanForReferences(heap, word, bytes, labelBase + offset, steps - 1);
-    }
+    else if (steps > 0) scanNativeBlock(heap, word, labelBase + offset, steps);
   }
+}
+
+/** The same for the block of native memory that begins at `address`, if one does. */
+function scanNativeBlock(heap: HeapBuilder, address: number, labelBase: number, steps: number): void {
+  const bytes = heap.nativeBlockBytes(address);
+  if (bytes > 0) scanForReferences(heap, address, bytes, labelBase, steps - 1);
 }
 
 export const decodeType: Decoder = (heap, a, node, plan) => {

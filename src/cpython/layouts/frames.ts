@@ -220,7 +220,9 @@ export function framesOfThread(heap: HeapBuilder, thread: number, frameType: num
       if (node === 0) break;
       const code = memory.word(at + layout.frameObject.code);
       // The C function that runs a frame owns a reference to it, besides the `f_back` of the frame it calls.
-      frames.push({ node, name: codeName(heap, code), frame: 0, code, borrowed: false });
+      // A generator's frame is the generator's.
+      const ofGenerator = memory.word(at + layout.frameObject.generator) !== 0;
+      frames.push({ node, name: codeName(heap, code), frame: 0, code, borrowed: ofGenerator });
       at = memory.word(at + layout.frameObject.back);
     }
     return frames;

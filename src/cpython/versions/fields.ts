@@ -451,7 +451,7 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   'sqlite3.Blob': [[11, '16 connection']],
   'sqlite3.PrepareProtocol': [[8, '']],
   'sqlite3.Node': [[8, '16 key, 24 data, 40 ~previous, 48 ~next']],
-  'sqlite3.Cache': [[8, '24 mapping, 32 factory, 40 ~first, 48 ~last']],
+  'sqlite3.Cache': [[8, '24 mapping, 32 ~factory, 40 ~first, 48 ~last']],
   // ElementTree and expat (Element itself has a decoder)
   'xml.etree.ElementTree.TreeBuilder': [
     [
