@@ -149,7 +149,7 @@ class PointerScan {
       const count = Math.ceil((stop - at) / 8) * 2;
       for (let w = 0; w < count; w += 2) {
         const high = words[base + w + 1]!;
-        if (high === 0 || high >= 0x8000) continue;
+        if (high >= 0x8000) continue;
         if (high !== this.lastHigh) {
           this.lastHigh = high;
           this.lastTable = this.tables.get(high);
