@@ -99,7 +99,7 @@ export function forkTwin(freeze: Freeze, plan: ForkPlan): number {
 }
 
 /** Does `work` with the stopped thread that suits best, with the next when that fails. */
-function inSomeThread<T>(freeze: Freeze, plan: ForkPlan, work: (thread: FrozenThread) => T): T {
+export function inSomeThread<T>(freeze: Freeze, plan: ForkPlan, work: (thread: FrozenThread) => T): T {
   let failure: InjectionFailed | undefined;
   for (const thread of suitableThreads(freeze, plan.mappings)) {
     try {

@@ -52,6 +52,8 @@ export interface Injected {
   readonly result: number;
   /** A stopped tracee of ours that ends with us, or 0. */
   readonly child: number;
+  /** Where `data` lies in the target; it may be read until the thread is let go. */
+  readonly dataAt: number;
 }
 
 /** The thread could not make the call just now; it is at a stop with its own registers. */
@@ -86,12 +88,15 @@ function inRestartableSequence(pid: number, tid: number): boolean {
 }
 
 interface Prepared {
+  readonly dataAt: number;
   readonly signalMask: Uint8Array;
   readonly registers: Registers;
 }
 
+const NOTHING = new Uint8Array(0);
+
 /**
- * Makes a stopped thread do one system call. `clone` as the call gives its child, stopped. Throws InjectionFailed when
+ * Makes a stopped thread do one system call. `data` is put below the frames for the call to point to. `clone` as the call gives its child, stopped. Throws InjectionFailed when
  * it did not come to it; the thread then has its own registers, and is at a stop, as it is when this returns.
  */
 export function inject(
@@ -99,9 +104,11 @@ export function inject(
   thread: FrozenThread,
   gadgets: Gadgets,
   call: number,
-  args: readonly number[],
+  args: readonly number[] | ((dataAt: number) => readonly number[]),
+  data: Uint8Array = NOTHING,
 ): Injected {
-  const prepared = prepare(pid, thread, gadgets, call, args);
+  const prepared = prepare(pid, thread, gadgets, call, args, data);
+  const { dataAt } = prepared;
   const isClone = call === Sys.clone;
   const { tid } = thread;
   const probe = injectionProbe.step;
@@ -134,10 +141,10 @@ export function inject(
     ptrace(Ptrace.CONT, tid);
     const last = awaitStep(tid);
     if (stopEvent(last) !== PtraceEvent.STOP) expect(thread, last, -1);
-    return { result: after?.signed(Reg.rax) ?? -1, child };
+    return { result: after?.signed(Reg.rax) ?? -1, child, dataAt };
   } catch (error) {
     // A stop signal arrived in between (nothing else can be delivered): the clone may have been made all the same.
-    if (child !== 0 && error instanceof InjectionFailed) return { result: child, child };
+    if (child !== 0 && error instanceof InjectionFailed) return { result: child, child, dataAt };
     throw error;
   } finally {
     probe?.('restoring');
@@ -173,7 +180,14 @@ function takeChild(tid: number): number {
 }
 
 /** Writes the frames below the thread's stack. Nothing of the thread itself is changed. */
-function prepare(pid: number, thread: FrozenThread, gadgets: Gadgets, call: number, args: readonly number[]): Prepared {
+function prepare(
+  pid: number,
+  thread: FrozenThread,
+  gadgets: Gadgets,
+  call: number,
+  args: readonly number[] | ((dataAt: number) => readonly number[]),
+  data: Uint8Array,
+): Prepared {
   const { tid } = thread;
   const signalMask = new Uint8Array(128);
   if (ptraceBuffer(Ptrace.GETSIGMASK, tid, 8, signalMask) < 0) throw new InjectionFailed('the thread ended');
@@ -182,9 +196,11 @@ function prepare(pid: number, thread: FrozenThread, gadgets: Gadgets, call: numb
   const floatingPointAt = align(sp - RED_ZONE - floatingPoint.length, 64);
   const ownFrame = align(floatingPointAt - FRAME_BYTES, 64);
   const childFrame = align(ownFrame - FRAME_BYTES, 64);
-  const bytes = new Uint8Array(floatingPointAt + floatingPoint.length - childFrame);
-  bytes.set(floatingPoint, floatingPointAt - childFrame);
-  writeFrame(bytes.subarray(ownFrame - childFrame), {
+  const dataAt = align(childFrame - data.length, 64);
+  const bytes = new Uint8Array(floatingPointAt + floatingPoint.length - dataAt);
+  bytes.set(data);
+  bytes.set(floatingPoint, floatingPointAt - dataAt);
+  writeFrame(bytes.subarray(ownFrame - dataAt), {
     sigreturn: gadgets.sigreturn,
     registers: resolveRestart(thread.registers),
     signalMask,
@@ -198,18 +214,20 @@ function prepare(pid: number, thread: FrozenThread, gadgets: Gadgets, call: numb
   childEnd.set(Reg.rax, Sys.exit_group);
   childEnd.set(Reg.rdi, 0);
   childEnd.set(Reg.rsp, childFrame);
-  writeFrame(bytes, { sigreturn: gadgets.sigreturn, registers: childEnd, signalMask, floatingPoint: 0 });
-  if (writeMemory(pid, childFrame, bytes) !== bytes.length) throw new InjectionFailed('its stack could not be written');
+  const childBytes = bytes.subarray(childFrame - dataAt);
+  writeFrame(childBytes, { sigreturn: gadgets.sigreturn, registers: childEnd, signalMask, floatingPoint: 0 });
+  if (writeMemory(pid, dataAt, bytes) !== bytes.length) throw new InjectionFailed('its stack could not be written');
 
   inCall.set(Reg.rsp, ownFrame);
   inCall.set(Reg.rax, call);
   // clone(flags, stack, …): the second argument is where the child's stack pointer starts.
   const registers = [Reg.rdi, Reg.rsi, Reg.rdx, Reg.r10, Reg.r8, Reg.r9];
-  const values = call === Sys.clone ? [args[0], childFrame, 0, 0, 0, 0] : args;
+  const given = typeof args === 'function' ? args(dataAt) : args;
+  const values = call === Sys.clone ? [given[0], childFrame, 0, 0, 0, 0] : given;
   registers.forEach((register, i) => {
     inCall.set(register, values[i] ?? 0);
   });
-  return { signalMask, registers: inCall };
+  return { dataAt, signalMask, registers: inCall };
 }
 
 function xstateOf(tid: number): Uint8Array {

@@ -113,6 +113,8 @@ export interface ProcessStatus {
   /** Masks as hexadecimal text, as the kernel prints them. */
   readonly blockedSignals: string;
   readonly pendingSignals: string;
+  readonly ignoredSignals: string;
+  readonly caughtSignals: string;
   /** A user space shadow stack is on (x86 CET). */
   readonly shadowStack: boolean;
   /** The pid as each nested pid namespace sees it, innermost last. */
@@ -140,6 +142,8 @@ export function processStatus(pid: number): ProcessStatus | undefined {
     seccomp: Number(field('Seccomp') || 0),
     blockedSignals: field('SigBlk'),
     pendingSignals: field('ShdPnd'),
+    ignoredSignals: field('SigIgn'),
+    caughtSignals: field('SigCgt'),
     shadowStack: /\bshstk\b/.test(field('x86_Thread_features')),
     namespacePids: field('NSpid').split('\t').filter(Boolean).map(Number),
   };

@@ -12,6 +12,7 @@ export const Sys = {
   write: 1,
   close: 3,
   poll: 7,
+  rt_sigaction: 13,
   rt_sigreturn: 15,
   select: 23,
   pause: 34,

@@ -41,6 +41,7 @@ import {
   Signal,
 } from './syscalls.ts';
 import { asleepSinceMs, blockedCall, threadIds, threadState } from './threads.ts';
+import { ignoreTraps } from './trap-signal.ts';
 
 export type { WatchPoint } from './hardware-breakpoints.ts';
 
@@ -100,6 +101,7 @@ export async function watch(pid: number, points: readonly WatchPoint[], options:
   }
   if (points.length === 0 || points.length > MOST_POINTS) throw new Error(`${points.length} points to watch`);
   using _quiet = quietChildSignals();
+  using _harmless = ignoreTraps(pid);
   const session = new WatchSession(pid, points, options);
   try {
     session.begin();
@@ -221,7 +223,7 @@ class WatchSession {
       const stop = pollStop(tid);
       if (stop === NO_STOP) continue;
       found = true;
-      if (stop === NO_TRACEE) this.forget(tid);
+      if (stop === NO_TRACEE) this.takeEnd(tid);
       else this.handle(tid, stop);
       if (this.reason) return true;
     }
@@ -240,18 +242,20 @@ class WatchSession {
 
   /** Collects threads that have ended, and finds out that the process has. */
   private collectEnded(): void {
-    for (const tid of [...this.threads.keys()]) {
-      const exit = peekExit(tid);
-      if (!exit) continue;
-      if (tid === this.pid) this.exitStatus = exit.exited ? exit.status : -exit.status;
-      collectEnded(this.pid, tid);
-      this.forget(tid);
-    }
+    for (const tid of [...this.threads.keys()]) if (peekExit(tid)) this.takeEnd(tid);
+  }
+
+  private takeEnd(tid: number): void {
+    const exit = peekExit(tid);
+    if (exit && tid === this.pid) this.exitStatus = exit.exited ? exit.status : -exit.status;
+    collectEnded(this.pid, tid);
+    this.forget(tid);
   }
 
   private resume(tid: number, signal = 0): void {
-    this.threads.set(tid, 'running');
-    ptrace(Ptrace.CONT, tid, 0, signal);
+    const born = this.threads.get(tid) === 'born';
+    if (!born) this.threads.set(tid, 'running');
+    ptrace(born ? Ptrace.SYSCALL : Ptrace.CONT, tid, 0, signal);
   }
 
   /** Answers one stop of a thread, so that it goes on. */
@@ -271,33 +275,34 @@ class WatchSession {
         this.threads.set(tid, 'listening');
         ptrace(Ptrace.LISTEN, tid);
       } else this.resume(tid);
-    } else if (stop === SYSCALL_STOP) this.resume(tid);
-    else if (event === 0) this.handleSignal(tid, signal);
+    } else if (stop === SYSCALL_STOP) {
+      if (this.threads.get(tid) !== 'born' || this.bringUp(tid)) this.resume(tid);
+    } else if (event === 0) this.handleSignal(tid, signal);
     else this.resume(tid);
   }
 
   /**
-   * Arms a new thread. glibc starts a thread with all signals blocked and unblocks them a few system calls later, before
-   * the thread's own code: it is led up to there. False when it stopped for something else or ran away unarmed.
+   * Arms a new thread, which stands at its birth or at one of its first system calls. glibc starts a thread with all
+   * signals blocked and unblocks them a few calls later, before the thread's own code: it is led up to there. False
+   * when it is on its way, and will stop again.
    */
   private bringUp(tid: number): boolean {
-    this.threads.set(tid, 'running');
-    for (let calls = 0; calls < FIRST_CALL_STOPS && blocksTrap(tid); calls++) {
+    for (let calls = this.firstCalls.get(tid) ?? 0; calls < FIRST_CALL_STOPS && blocksTrap(tid); calls++) {
+      this.firstCalls.set(tid, calls + 1);
       ptrace(Ptrace.SYSCALL, tid);
       const stop = awaitStop(tid, FIRST_CALL_LIMIT_MS);
-      if (stop === NO_STOP) return false;
-      if (stop === NO_TRACEE) {
-        this.forget(tid);
-        return false;
-      }
-      if (stop !== SYSCALL_STOP) {
-        this.handle(tid, stop);
-        return false;
-      }
+      if (stop === SYSCALL_STOP) continue;
+      if (stop === NO_TRACEE) this.takeEnd(tid);
+      else if (stop !== NO_STOP) this.handle(tid, stop);
+      return false;
     }
+    this.firstCalls.delete(tid);
+    this.threads.set(tid, 'running');
     this.arm(tid);
     return true;
   }
+
+  private readonly firstCalls = new Map<number, number>();
 
   private eventMessage(tid: number): number {
     const message = new BigUint64Array(16);
@@ -418,10 +423,7 @@ class WatchSession {
         } else if (!interrupted.has(tid)) {
           if (this.interruptGently(tid, performance.now() > patientUntilMs)) interrupted.add(tid);
         } else if (peekExit(tid)) {
-          const exit = peekExit(tid)!;
-          if (tid === this.pid) this.exitStatus = exit.exited ? exit.status : -exit.status;
-          collectEnded(this.pid, tid);
-          this.threads.delete(tid);
+          this.takeEnd(tid);
         }
       }
       if (this.threads.size === 0) return;
