@@ -6,7 +6,7 @@
  * is the address of such an object explains one reference. What is left and unreached is held by memory that C code
  * allocated; it gets a root of its own as well.
  */
-import type { Mapping, Memory, ThreadImage } from '../process/index.ts';
+import type { LoadedModule, Mapping, Memory, ThreadImage } from '../process/index.ts';
 import type { HeapBuilder } from './builder.ts';
 import { IMMORTAL_REFCOUNT, LabelKind } from './columns.ts';
 import { referenceSurplus } from './reconcile.ts';
@@ -30,24 +30,28 @@ const STATE_BYTES = 1 << 19;
 const THREAD_STATE_BYTES = 1024;
 const STACK_BYTES = 1 << 20;
 
-/** The memory that belongs to loaded files: their mappings, and the anonymous one behind the last, which has what begins as zero. */
+type FileOfCode = Pick<LoadedModule, 'path' | 'start' | 'end' | 'section'>;
+
+/**
+ * The memory that belongs to loaded files: their mappings, and of the anonymous one behind the last what is their .bss.
+ * (The rest of it can be anything: the kernel joins mappings that touch.)
+ */
 export function moduleAreas(
   mappings: readonly Mapping[],
-  modules: readonly { readonly path: string; readonly start: number; readonly end: number }[],
+  modules: readonly FileOfCode[],
 ): (NativeArea & { readonly writable: boolean })[] {
   const areas: (NativeArea & { readonly writable: boolean })[] = [];
+  let last: FileOfCode | undefined;
   for (const m of mappings) {
     const module = modules.find(l => m.start >= l.start && m.start < l.end);
     const before = areas.at(-1);
     if (module !== undefined) {
-      areas.push({
-        start: m.start,
-        end: m.end,
-        name: `variable of ${module.path.slice(module.path.lastIndexOf('/') + 1)}`,
-        writable: m.writable && m.private,
-      });
+      areas.push({ start: m.start, end: m.end, name: `variable of ${module.path.slice(module.path.lastIndexOf('/') + 1)}`, writable: m.writable && m.private });
+      last = module;
     } else if (m.path === '' && m.writable && before?.end === m.start && before.writable) {
-      areas.push({ ...before, start: m.start, end: m.end });
+      const bss = last?.section('.bss');
+      const end = bss === undefined ? m.start : Math.min(m.end, bss.address + bss.size);
+      if (end > m.start) areas.push({ ...before, start: m.start, end });
     }
   }
   return areas;
@@ -56,7 +60,7 @@ export function moduleAreas(
 /** The areas of one image: libraries' data, `interpreters` and `threads` (addresses of their states), C stacks. */
 export function nativeAreas(
   mappings: readonly Mapping[],
-  modules: readonly { readonly path: string; readonly start: number; readonly end: number }[],
+  modules: readonly FileOfCode[],
   interpreters: readonly number[],
   threads: readonly { readonly address: number; readonly name: string }[],
   kernelThreads: readonly ThreadImage[],

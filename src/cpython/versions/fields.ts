@@ -176,6 +176,9 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   'collections.defaultdict': [[8, '48 .default_factory']],
   '_collections._deque_iterator': [[8, '32 deque']],
   '_collections._deque_reverse_iterator': [[8, '32 deque']],
+  'collections._deque_iterator': [[8, '32 deque']],
+  'collections._deque_reverse_iterator': [[8, '32 deque']],
+  'collections._tuplegetter': [[8, '24 .__doc__']],
   '_collections._tuplegetter': [[8, '24 .__doc__']],
   'functools.partial': [
     [8, '16 .func, 24 .args, 32 .keywords'],
@@ -310,6 +313,7 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   // array, struct, re, pickle, io
   'array.array': [[8, '']],
   'array.arrayiterator': [[8, '24 array']],
+  arrayiterator: [[8, '24 array']],
   Struct: [[8, '40 .format']],
   '_struct.Struct': [[8, '40 .format']],
   unpack_iterator: [[8, '16 struct, 32 buffer']],
