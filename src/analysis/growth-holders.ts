@@ -207,13 +207,15 @@ function describe(
   const last = graphs[graphs.length - 1];
   const { columns } = last;
   const { holder } = group;
-  const kind = holder === columns.nodeCount ? 'native' : holder === columns.nodeCount + 1 ? 'garbage' : 'object';
+  // Decoding has a node of its own for what no known variable of C code holds; dominators add theirs for the rest.
+  const unknown = holder < columns.nodeCount && holder === nativeCodeNode(last) && labelKind(group.slot) === LabelKind.root;
+  const kind = holder === columns.nodeCount || unknown ? 'native' : holder === columns.nodeCount + 1 ? 'garbage' : 'object';
   const address = kind === 'object' ? columns.address[holder] : 0;
-  const slot = group.slot === none ? undefined : group.slot;
+  const slot = group.slot === none || unknown ? undefined : group.slot;
   const lengths: number[] = [];
   const retained: number[] = [];
   graphs.forEach((graph, g) => {
-    const node = kind === 'object' ? (holder === 0 ? 0 : graph.nodeAt(address)) : graph.nodeCount + (kind === 'native' ? 0 : 1);
+    const node = unknown ? nativeCodeNode(graph) : kind === 'object' ? (holder === 0 ? 0 : graph.nodeAt(address)) : graph.nodeCount + (kind === 'native' ? 0 : 1);
     lengths.push(node >= 0 && node < graph.nodeCount ? graph.columns.length[node] : 0);
     retained.push(node < 0 ? 0 : slot === undefined ? trees[g].retained[node] : retainedThrough(graph, trees[g], node, last, slot));
   });
@@ -263,4 +265,10 @@ function replacedValues(graph: HeapGraph, node: number, born: Uint8Array): numbe
     if (born[edgeTarget[e]] === 0 && born[edgeTarget[e + 1]] > 0) replaced++;
   }
   return replaced;
+}
+
+/** The synthetic node for what only C code holds, -1 when the graph has none. It is the last node of a decoded heap. */
+function nativeCodeNode(graph: HeapGraph): NodeIndex {
+  const { nodeCount, type, types } = graph.columns;
+  return nodeCount > 0 && types[type[nodeCount - 1]].name === '<native code>' ? nodeCount - 1 : -1;
 }

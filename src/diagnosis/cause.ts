@@ -6,7 +6,7 @@
  * A pattern of the source counts when it speaks of the same names, types or lines as the growth.
  */
 import type { CollectorFacts } from '../cpython/index.ts';
-import { type ContainerUse, containerUse, findPatterns, type PatternMatch, proposeFix, type SourceFile } from '../source/index.ts';
+import { type CategoryHint, categoryHints, type ContainerUse, containerUse, findPatterns, type PatternMatch, proposeFix, type SourceFile } from '../source/index.ts';
 import type { Candidate } from './candidate.ts';
 import type { Place } from './place.ts';
 import type { Category, Site } from './verdict.ts';
@@ -42,11 +42,12 @@ export function causeOf(facts: CauseFacts): Cause {
   const { candidate, place, files } = facts;
   const shape = shapeOf(facts);
   const use = place.name === undefined ? undefined : safely(() => containerUse(files, place.name!));
-  const match = bestPattern(facts, shape);
-  const category = decide(facts, shape, match, use);
+  const hints = safely(() => hintsFor(facts)) ?? [];
+  const match = bestPattern(facts, shape) ?? hints[0]?.patterns[0];
+  const category = decide(facts, shape, match, use, hints);
   const reasons: string[] = [];
   if (match !== undefined && match.category === category) reasons.push(match.sentence);
-  if (shape !== undefined) reasons.push(shape.sentence);
+  if (shape !== undefined && shape.category === category) reasons.push(shape.sentence);
   if (use?.found) for (const sentence of use.sentences) if (!reasons.includes(sentence)) reasons.push(sentence);
   if (reasons.length === 0) reasons.push(plainReason(candidate));
   return {
@@ -214,8 +215,36 @@ function lastPart(name: string): string {
   return name.slice(name.lastIndexOf('.') + 1);
 }
 
-function decide(facts: CauseFacts, shape: Shape | undefined, match: PatternMatch | undefined, use: ContainerUse | undefined): Category {
+/** What the source room makes of the heap's facts. */
+function hintsFor(facts: CauseFacts): CategoryHint[] {
+  const { candidate, place, files, root } = facts;
+  return categoryHints(
+    files,
+    {
+      holderExpression: candidate.growth.kind === 'object' ? candidate.expression : null,
+      holderKind: place.holderType,
+      holderIsModuleGlobal: place.elements.length === 2 && place.root.includes('module '),
+      throughClosure: place.inClosure,
+      throughThreadLocal: [...place.passes].some(t => /_thread\._local/.test(t)),
+      throughLruCache: place.passes.has('functools._lru_cache_wrapper'),
+      growingTypes: candidate.types.map(t => t.type),
+      storeSites: facts.sites.map(({ file, line, function: name }) => ({ file, line, function: name })),
+      path: candidate.path,
+      ...(place.name === undefined ? {} : { holder: place.name }),
+    },
+    patternsIn(files, root),
+  );
+}
+
+function decide(
+  facts: CauseFacts,
+  shape: Shape | undefined,
+  match: PatternMatch | undefined,
+  use: ContainerUse | undefined,
+  hints: readonly CategoryHint[],
+): Category {
   if (shape?.strong) return shape.category;
+  if (hints.length > 0 && hints[0].score >= 1) return hints[0].category;
   if (match !== undefined) return match.category;
   if (shape !== undefined) return shape.category;
   const { candidate, place } = facts;
