@@ -20,6 +20,7 @@ export interface NativeSize {
 
 /** Native blocks of one holder that became more. */
 export interface NativeSuspect {
+  readonly from: NativeGroup['from'];
   readonly holder: NativeHolder;
   /** Library the blocks are reached from, or else that they point into; '' when neither tells. */
   readonly library: string;
@@ -55,17 +56,17 @@ export function nativeGrowth(surveys: readonly NativeSurvey[]): NativeGrowth {
   const last = surveys.at(-1);
   const series = new Map<
     string,
-    { key: string; holder: NativeHolder; library: string; blocks: number[]; bytes: number[] }
+    { key: string; from: NativeGroup['from']; holder: NativeHolder; library: string; blocks: number[]; bytes: number[] }
   >();
   const sizes = new Map<string, Map<number, number[]>>();
   surveys.forEach((survey, at) => {
     for (const group of survey.groups) {
       const library = libraryOf(group);
-      const key = `${group.holder} ${library}`;
+      const key = keyOf(group);
       let one = series.get(key);
       if (one === undefined) {
         const zeros = () => surveys.map(() => 0);
-        one = { key, holder: group.holder, library, blocks: zeros(), bytes: zeros() };
+        one = { key, from: group.from, holder: group.holder, library, blocks: zeros(), bytes: zeros() };
         series.set(key, one);
         sizes.set(key, new Map());
       }
@@ -81,7 +82,7 @@ export function nativeGrowth(surveys: readonly NativeSurvey[]): NativeGrowth {
     }
   });
   const suspects: NativeSuspect[] = [];
-  for (const { key, holder, library, blocks, bytes } of series.values()) {
+  for (const { key, from, holder, library, blocks, bytes } of series.values()) {
     const bytesPerSecond = slopeOf(seconds, bytes);
     const blocksGrown = blocks.at(-1)! - blocks[0]!;
     const bytesGrown = bytes.at(-1)! - bytes[0]!;
@@ -97,6 +98,7 @@ export function nativeGrowth(surveys: readonly NativeSurvey[]): NativeGrowth {
       .sort((a, b) => b.blocksGrown * b.blockBytes - a.blocksGrown * a.blockBytes)
       .slice(0, MOST_SIZES);
     suspects.push({
+      from,
       holder,
       library,
       blocks: blocks.at(-1)!,
@@ -106,7 +108,7 @@ export function nativeGrowth(surveys: readonly NativeSurvey[]): NativeGrowth {
       blocksPerSecond: slopeOf(seconds, blocks),
       bytesPerSecond,
       sizes: grownSizes,
-      content: contentOf(last!, holder, library, grownSizes),
+      content: contentOf(last!, key, grownSizes),
     });
   }
   suspects.sort(
@@ -132,6 +134,10 @@ export function nativeGrowth(surveys: readonly NativeSurvey[]): NativeGrowth {
   };
 }
 
+function keyOf(group: NativeGroup): string {
+  return `${group.from} ${group.holder} ${libraryOf(group)}`;
+}
+
 /** A group's library: where it is held from, else where it points to unless that is everybody's (the C library, Python). */
 function libraryOf(group: NativeGroup): string {
   if (group.library !== '') return group.library;
@@ -147,16 +153,11 @@ function risesThroughout(values: readonly number[]): boolean {
   return true;
 }
 
-function contentOf(
-  survey: NativeSurvey,
-  holder: NativeHolder,
-  library: string,
-  sizes: readonly NativeSize[],
-): NativeContent {
+function contentOf(survey: NativeSurvey, key: string, sizes: readonly NativeSize[]): NativeContent {
   const grown = new Map(sizes.map(s => [s.blockBytes, s.blocksGrown * s.blockBytes]));
   const weight = new Map<NativeContent, number>();
   for (const group of survey.groups) {
-    if (group.holder !== holder || libraryOf(group) !== library) continue;
+    if (keyOf(group) !== key) continue;
     weight.set(group.content, (weight.get(group.content) ?? 0) + (grown.get(group.blockBytes) ?? 0));
   }
   return [...weight].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'other';

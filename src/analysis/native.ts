@@ -6,15 +6,8 @@
  *
  * Only counts, sizes and kinds of content are kept; no value of the program.
  */
-import { poolBlockInUse, type Runtime } from '../cpython/index.ts';
-import {
-  type MallocBlocks,
-  type Mapping,
-  type Memory,
-  MMAPPED,
-  type ProcessImage,
-  usableBytes,
-} from '../process/index.ts';
+import { poolBlockInUse, type RawBlocks, type Runtime } from '../cpython/index.ts';
+import { type Mapping, type Memory, MMAPPED, type ProcessImage, usableBytes } from '../process/index.ts';
 import type { ResidencyFacts } from './residency.ts';
 
 /** From where a block is reached first; `none`: from nowhere. The order is that of the search, the best name first. */
@@ -26,8 +19,10 @@ const Holder = { none: 0, python: 1, library: 2, stack: 3, other: 4 } as const;
 export const NATIVE_CONTENTS = ['zero', 'text', 'pointers', 'other'] as const;
 export type NativeContent = (typeof NATIVE_CONTENTS)[number];
 
-/** Native blocks of one holder and one size. */
+/** Native blocks of one allocator, holder and size. */
 export interface NativeGroup {
+  /** `pymalloc`: a small block that C code got from PyMem_Malloc; only when the survey was given those. */
+  readonly from: 'malloc' | 'pymalloc';
   readonly holder: NativeHolder;
   /** The library whose data the search reached them from; '' when it was no library's. */
   readonly library: string;
@@ -59,29 +54,74 @@ export interface NativeSurvey {
   readonly known: boolean;
 }
 
-/** Finds the holder of every native block. `memory` is the copy that the facts come from. */
+/**
+ * Finds the holder of every native block. `memory` is the copy that the facts come from. With `rawBlocks`
+ * (`rawPoolBlocks()`), also looks for small blocks of pymalloc that are lost; of those only the lost ones are reported,
+ * since the others are parts of Python objects.
+ */
 export function surveyNative(
   image: ProcessImage,
   memory: Memory,
   runtime: Runtime,
   facts: ResidencyFacts,
+  rawBlocks?: RawBlocks,
 ): NativeSurvey {
-  const { blocks } = facts.malloc;
-  const scan = new PointerScan(memory, blocks);
+  const found = candidates(facts, rawBlocks);
+  const scan = new PointerScan(memory, found);
   const libraries = libraryTable(image.mappings);
   searchFromPython(scan, memory, runtime, facts);
   for (const range of rootRanges(image, memory, facts)) {
     const library = range.holder === Holder.library ? libraries.numberAt(range.start) : 0;
     scan.range(range.start, range.end, range.holder, library);
-    scan.flood(range.holder, library, facts.pythonBlocks);
+    scan.flood(range.holder, library);
   }
   return collect(image, memory, facts, scan, libraries);
+}
+
+const Kind = { native: 0, python: 1, raw: 2 } as const;
+
+/** Blocks that are looked for, ascending: malloc's, and raw ones of pymalloc. */
+interface Candidates {
+  readonly count: number;
+  readonly address: Float64Array;
+  /** Bytes that the program can use, and bytes in the heap. */
+  readonly usable: Float64Array;
+  readonly bytes: Float64Array;
+  /** `Kind`: python is a block of malloc that is Python's. */
+  readonly kind: Uint8Array;
+}
+
+function candidates({ malloc: { blocks }, pythonBlocks }: ResidencyFacts, raw: RawBlocks | undefined): Candidates {
+  const count = blocks.count + (raw?.count ?? 0);
+  const found = {
+    count,
+    address: new Float64Array(count),
+    usable: new Float64Array(count),
+    bytes: new Float64Array(count),
+    kind: new Uint8Array(count),
+  };
+  for (let at = 0, i = 0, k = 0; at < count; at++) {
+    if (raw === undefined || k === raw.count || (i < blocks.count && blocks.address[i]! < raw.address[k]!)) {
+      found.address[at] = blocks.address[i]!;
+      found.usable[at] = usableBytes(blocks, i);
+      found.bytes[at] = blocks.bytes[i]!;
+      found.kind[at] = pythonBlocks[i] === 1 ? Kind.python : Kind.native;
+      i++;
+    } else {
+      found.address[at] = raw.address[k]!;
+      found.usable[at] = raw.bytes[k]!;
+      found.bytes[at] = raw.bytes[k]!;
+      found.kind[at] = Kind.raw;
+      k++;
+    }
+  }
+  return found;
 }
 
 /** Finds blocks that words point to; `reach` is called for each block found the first time. */
 class PointerScan {
   private readonly memory: Memory;
-  private readonly blocks: MallocBlocks;
+  readonly blocks: Candidates;
   /** Upper halves of block addresses, and for each a table of 64 KiB granules: 1 + the first block that reaches into it. */
   private readonly tables = new Map<number, Int32Array>();
   private lastHigh = -1;
@@ -91,14 +131,14 @@ class PointerScan {
   readonly library: Uint16Array;
   private readonly pending: number[] = [];
 
-  constructor(memory: Memory, blocks: MallocBlocks) {
+  constructor(memory: Memory, blocks: Candidates) {
     this.memory = memory;
     this.blocks = blocks;
     this.holder = new Uint8Array(blocks.count);
     this.library = new Uint16Array(blocks.count);
     for (let i = blocks.count - 1; i >= 0; i--) {
       const first = Math.floor(blocks.address[i]! / 65_536);
-      const last = Math.floor((blocks.address[i]! + blocks.bytes[i]!) / 65_536);
+      const last = Math.floor((blocks.address[i]! + blocks.usable[i]!) / 65_536);
       for (let granule = first; granule <= last; granule++) {
         const high = Math.floor(granule / 65_536);
         let table = this.tables.get(high);
@@ -121,7 +161,7 @@ class PointerScan {
     let index = this.lastTable[low >>> 16]! - 1;
     if (index < 0) return -1;
     const address = low + high * 0x1_0000_0000;
-    const { address: starts, count } = this.blocks;
+    const { address: starts, usable, count } = this.blocks;
     // The last block that starts at or before the address: a few steps of doubling, then halving.
     let step = 1;
     while (index + step < count && starts[index + step]! <= address) {
@@ -131,7 +171,7 @@ class PointerScan {
     for (; step >= 1; step = Math.floor(step / 2)) {
       if (index + step < count && starts[index + step]! <= address) index += step;
     }
-    return address >= starts[index]! && address < starts[index]! + usableBytes(this.blocks, index) ? index : -1;
+    return address >= starts[index]! && address < starts[index]! + usable[index]! ? index : -1;
   }
 
   /** Scans the aligned words of a range. `accept` may refuse the place a pointer was found at. */
@@ -173,26 +213,29 @@ class PointerScan {
   }
 
   /** Goes on from what has been reached. Python's blocks are roots of their own, and have been searched before. */
-  flood(holder: number, library: number, pythonBlocks: Uint8Array): void {
+  flood(holder: number, library: number): void {
     for (let block = this.pending.pop(); block !== undefined; block = this.pending.pop()) {
-      if (pythonBlocks[block] === 1) continue;
+      if (this.blocks.kind[block] === Kind.python) continue;
       const start = this.blocks.address[block]!;
-      this.range(start, start + usableBytes(this.blocks, block), holder, library);
+      this.range(start, start + this.blocks.usable[block]!, holder, library);
     }
   }
 }
 
 /** First everything that Python objects hold: it is theirs, whoever else knows it. */
-function searchFromPython(scan: PointerScan, memory: Memory, runtime: Runtime, facts: ResidencyFacts): void {
-  const { allocator, malloc, pythonBlocks } = facts;
-  const inUse = (at: number) => poolBlockInUse(memory, runtime.layout, at);
-  for (const arena of allocator.arenaAddresses) scan.range(arena, arena + allocator.arenaSize, Holder.python, 0, inUse);
-  const { blocks } = malloc;
+function searchFromPython(scan: PointerScan, memory: Memory, runtime: Runtime, { allocator }: ResidencyFacts): void {
+  const { blocks } = scan;
+  // What stands in a free block is left over; what stands in a raw block counts once that block has been reached.
+  const isObject = (at: number) =>
+    poolBlockInUse(memory, runtime.layout, at) && scan.blockAt(at % 0x1_0000_0000, Math.floor(at / 0x1_0000_0000)) < 0;
+  for (const arena of allocator.arenaAddresses)
+    scan.range(arena, arena + allocator.arenaSize, Holder.python, 0, isObject);
   for (let i = 0; i < blocks.count; i++) {
-    if (pythonBlocks[i] === 1)
-      scan.range(blocks.address[i]!, blocks.address[i]! + usableBytes(blocks, i), Holder.python, 0);
+    if (blocks.kind[i] === Kind.python) {
+      scan.range(blocks.address[i]!, blocks.address[i]! + blocks.usable[i]!, Holder.python, 0);
+    }
   }
-  scan.flood(Holder.python, 0, pythonBlocks);
+  scan.flood(Holder.python, 0);
 }
 
 interface RootRange {
@@ -287,6 +330,7 @@ function libraryTable(mappings: readonly Mapping[]): LibraryTable {
 const SAMPLES = 32;
 
 interface Gathering {
+  raw: boolean;
   holder: number;
   library: number;
   blockBytes: number;
@@ -302,16 +346,17 @@ function collect(
   scan: PointerScan,
   libraries: LibraryTable,
 ): NativeSurvey {
-  const { blocks } = facts.malloc;
+  const { blocks } = scan;
   const groups = new Map<number, Gathering>();
   const lost: number[] = [];
   let count = 0;
   let bytes = 0;
   let lostBytes = 0;
   for (let i = 0; i < blocks.count; i++) {
-    if (facts.pythonBlocks[i] === 1) continue;
-    const size = blocks.bytes[i]!;
     const holder = scan.holder[i]!;
+    const raw = blocks.kind[i] === Kind.raw;
+    if (blocks.kind[i] === Kind.python || (raw && holder !== Holder.none)) continue;
+    const size = blocks.bytes[i]!;
     const library = scan.library[i]!;
     count++;
     bytes += size;
@@ -319,10 +364,10 @@ function collect(
       lost.push(i);
       lostBytes += size;
     }
-    const key = (size * 65_536 + library) * 8 + holder;
+    const key = (size * 65_536 + library) * 16 + holder * 2 + (raw ? 1 : 0);
     let group = groups.get(key);
     if (group === undefined) {
-      group = { holder, library, blockBytes: size, blocks: 0, every: 1, sample: [] };
+      group = { raw, holder, library, blockBytes: size, blocks: 0, every: 1, sample: [] };
       groups.set(key, group);
     }
     group.blocks++;
@@ -340,6 +385,7 @@ function collect(
     unreachableBlocks: lost.length,
     unreachableBytes: lostBytes,
     groups: [...groups.values()].map(g => ({
+      from: g.raw ? ('pymalloc' as const) : ('malloc' as const),
       holder: NATIVE_HOLDERS[g.holder]!,
       library: libraries.paths[g.library]!,
       blockBytes: g.blockBytes,
@@ -358,8 +404,8 @@ function collect(
 /** Bytes of a block that are looked at. */
 const LOOK_AT = 256;
 
-function contentOf(memory: Memory, blocks: MallocBlocks, index: number): NativeContent {
-  const length = Math.min(LOOK_AT, usableBytes(blocks, index));
+function contentOf(memory: Memory, blocks: Candidates, index: number): NativeContent {
+  const length = Math.min(LOOK_AT, blocks.usable[index]!);
   const view = memory.view(blocks.address[index]!, length);
   if (view === undefined) return 'other';
   let zeros = 0;
@@ -391,8 +437,8 @@ function isText(view: Uint8Array, length: number): boolean {
 }
 
 /** The library that one of the block's first words points into; '' for none. */
-function pointedLibrary(memory: Memory, blocks: MallocBlocks, index: number, libraries: LibraryTable): string {
-  const length = Math.min(32, usableBytes(blocks, index) - 7);
+function pointedLibrary(memory: Memory, blocks: Candidates, index: number, libraries: LibraryTable): string {
+  const length = Math.min(32, blocks.usable[index]! - 7);
   for (let at = 0; at < length; at += 8) {
     const number = libraries.numberAt(memory.word(blocks.address[index]! + at));
     if (number !== 0) return libraries.paths[number]!;

@@ -22,3 +22,4 @@ export { findRuntime, type Interpreter, type Runtime, type ThreadState } from '.
 export { attributeWord, isCollecting, itemBound, itemWord, refcountWord, sizeWord, type WatchedWord, youngestTail } from './growing.ts';
 export { type StackLine, StackReader } from './stack.ts';
 export { poolBlockInUse } from './pools.ts';
+export { type RawBlocks, rawPoolBlocks } from './raw-blocks.ts';

@@ -98,7 +98,7 @@ function fromArenaArray(memory: Memory, layout: Layout, array: number, count: nu
 }
 
 /** Do the fields of the header at `pool` agree with each other, and is any of its blocks in use? */
-function isPool(memory: Memory, layout: Layout, pool: number): boolean {
+export function isPool(memory: Memory, layout: Layout, pool: number): boolean {
   const p = layout.pymalloc;
   const sizeIndex = memory.uint32(pool + p.sizeIndex);
   if (sizeIndex > 63) return false;

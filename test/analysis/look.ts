@@ -1,6 +1,6 @@
 /** One look at a target's memory, as the diagnosis takes it. */
 import { residency, residencyFacts, surveyNative } from '../../src/analysis/index.ts';
-import { decode } from '../../src/cpython/index.ts';
+import { decode, rawPoolBlocks } from '../../src/cpython/index.ts';
 import { capture, Memory, ResidentMemory } from '../../src/process/index.ts';
 
 export function lookAt(pid: number) {
@@ -16,6 +16,11 @@ export function lookAt(pid: number) {
     report: residency(facts),
     /** Who holds the native blocks; searched when asked. */
     survey: () => surveyNative(image, memory, decoded.runtime, facts),
+    /** The same, with the small blocks that C code got from PyMem_Malloc. */
+    surveyOfBoth: () => {
+      const { runtime, columns, allocator } = decoded;
+      return surveyNative(image, memory, runtime, facts, rawPoolBlocks(memory, runtime.layout, columns, allocator));
+    },
   };
 }
 

@@ -35,6 +35,11 @@ def keep(n):
 def environment(n):
     for i in range(n): libc.setenv(b'NAME_%d_%d' % (len(kept), i), b'z' * 400, 1)
     kept.append(n)
+raw = ctypes.pythonapi.PyMem_Malloc
+raw.restype = ctypes.c_void_p
+raw.argtypes = [ctypes.c_size_t]
+def forget(n):
+    for i in range(n): ctypes.memset(raw(100), 7, 100)
 print('ready', flush=True)
 for line in sys.stdin:
     name, n = line.split()
@@ -86,6 +91,25 @@ describe('native blocks', () => {
       expect(suspect.sizes[0]!.blocksGrown).toBeGreaterThan(4980);
       expect(growth.lostBlocks).toBeGreaterThan(2980);
       expect(nativeGrowth([lost2, lost2]).suspects).toEqual([]);
+    });
+  }
+});
+
+describe('small blocks of PyMem_Malloc', () => {
+  for (const python of onePythonPerMinor()) {
+    it(`are found when C code forgets them (${python.version})`, async () => {
+      using target = await spawnTarget(python, { source: ROUNDS });
+      const lostOf = (look: ReturnType<typeof lookAt>) =>
+        sum(look.surveyOfBoth().groups, g => g.from === 'pymalloc' && g.holder === 'none');
+      const before = lostOf(lookAt(target.pid));
+      // Tables and buffers of objects are all found to be held.
+      expect(before).toBeLessThan(40);
+      target.send('forget 1200');
+      await target.nextLine();
+      const after = lookAt(target.pid);
+      expect(Math.abs(lostOf(after) - before - 1200)).toBeLessThanOrEqual(8);
+      const largest = after.surveyOfBoth().groups.filter(g => g.from === 'pymalloc');
+      expect(largest.sort((a, b) => b.blocks - a.blocks)[0]!.blockBytes).toBe(112);
     });
   }
 });
