@@ -19,8 +19,11 @@ import { serviceHeap, syntheticOrigin } from './heap-shapes.ts';
 
 interface Run {
   readonly loadMs: number;
-  readonly dominatorsMs: number;
+  /** null where they are not to be told from loading. */
+  readonly dominatorsMs: number | null;
   readonly peakMiB: number;
+  /** Of the process, all threads, from start to end: what the wall clock would be worth on a machine with nothing else to do. */
+  readonly cpuMs: number;
   readonly nodes: number;
   readonly edges: number;
 }
@@ -66,7 +69,7 @@ async function child(kind: string): Promise<void> {
     const heap = await getFullHeapFromFile(`${file}.heapsnapshot`);
     report({
       loadMs: performance.now() - began,
-      dominatorsMs: Number.NaN,
+      dominatorsMs: null,
       nodes: heap.nodes.length,
       edges: heap.edges.length,
     });
@@ -88,8 +91,10 @@ interface MemlabHeap {
   readonly edges: { readonly length: number };
 }
 
-function report(run: Omit<Run, 'peakMiB'>): void {
-  process.stdout.write(`${JSON.stringify({ ...run, peakMiB: process.resourceUsage().maxRSS / 1024 })}\n`);
+function report(run: Omit<Run, 'peakMiB' | 'cpuMs'>): void {
+  process.stdout.write(
+    `${JSON.stringify({ ...run, peakMiB: process.resourceUsage().maxRSS / 1024, cpuMs: (process.cpuUsage().user + process.cpuUsage().system) / 1000 })}\n`,
+  );
 }
 
 function spawn(kind: string, file: string, more: readonly string[] = [], heapMiB = 4096): Run | undefined {
@@ -119,10 +124,9 @@ function median(numbers: readonly number[]): number {
 
 function row(name: string, runs: readonly Run[]): string {
   const at = (pick: (run: Run) => number, digits: number): string => {
-    const value = median(runs.map(pick));
-    return Number.isFinite(value) ? value.toFixed(digits) : '';
+    return median(runs.map(pick)).toFixed(digits);
   };
-  return `| ${name} | ${at(run => run.loadMs / 1000, 2)} s | ${at(run => run.dominatorsMs / 1000, 2)} s | ${at(run => (run.loadMs + (run.dominatorsMs || 0)) / 1000, 2)} s | ${at(run => run.peakMiB, 0)} MiB |`;
+  return `| ${name} | ${at(run => run.loadMs / 1000, 2)} s | ${runs[0]!.dominatorsMs === null ? '(in load)' : `${at(run => (run.dominatorsMs ?? 0) / 1000, 2)} s`} | ${at(run => (run.loadMs + (run.dominatorsMs ?? 0)) / 1000, 2)} s | ${at(run => run.cpuMs / 1000, 2)} s | ${at(run => run.peakMiB, 0)} MiB |`;
 }
 
 async function main(): Promise<void> {
@@ -135,8 +139,8 @@ async function main(): Promise<void> {
     const lines = [
       `${nodes.toLocaleString('en')} nodes, ${edges.toLocaleString('en')} edges; snapshot file ${(statSync(file).size / nodes).toFixed(2)} bytes a node`,
       '',
-      '| | load | dominators and retained sizes | together | peak memory |',
-      '|---|---|---|---|---|',
+      '| | load | dominators and retained sizes | together | CPU, whole process | peak memory |',
+      '|---|---|---|---|---|---|',
       row('leakscope', runs),
     ];
     if (options.memlab !== undefined && existsSync(options.memlab)) {

@@ -146,7 +146,7 @@ async function writeAll(descriptor: number, columns: HeapColumns, origin: HeapOr
   await add(1, Buffer.from(JSON.stringify(head)));
   for (const codec of CODECS) {
     const count = countOf(codec, columns);
-    const carry: Carry = { last: 0, other: 0, node: 0 };
+    const carry: Carry = { last: 0, other: 0 };
     for (let first = 0; first < count; first += BLOCK_VALUES) {
       const end = Math.min(count, first + BLOCK_VALUES);
       const writer = new VarintWriter((end - first) * LONGEST_VARINT * 2);
@@ -349,7 +349,7 @@ async function readAll(file: string, descriptor: number, size: number): Promise<
   };
   // Unpacking runs ahead on other threads while numbers are read on this one.
   const plan: Step[] = CODECS.flatMap(codec => {
-    const carry: Carry = { last: 0, other: 0, node: 0 };
+    const carry: Carry = { last: 0, other: 0 };
     const count = countOf(codec, columns);
     return Array.from({ length: Math.ceil(count / BLOCK_VALUES) }, (_, i) => ({
       codec,

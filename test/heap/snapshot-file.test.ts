@@ -255,14 +255,14 @@ describe('files that are not what they say', () => {
   test('indices that lead outside', async () => {
     const type = { address: 1, name: 'x', layout: 'dict', node: 0, basicSize: 1, itemSize: 1, heapType: true };
     const one = (value: number) => ({ values: 1, raw: Uint8Array.of(value) });
-    // degree, address, type, size, refcount, length, flags, target, label
+    // degree, address, type, size, refcount, length, flags, label, target
     const columns = [1, 0, 0, 0, 0, 0, 0, 0, 0];
     for (const [at, value] of [
       [0, 2],
       [2, 1],
-      [7, 2],
-      [7, 1],
-      [8, 0x73],
+      [8, 2],
+      [8, 1],
+      [7, 0x13],
     ] as const) {
       forge({ edges: 1, head: { types: [type] }, blocks: columns.map((normal, i) => one(i === at ? value : normal)) });
       expect(await refused(place())).toMatch(/makes no sense|add up/);
