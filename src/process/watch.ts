@@ -416,7 +416,7 @@ class WatchSession {
         if (mode === 'stopped') {
           ptrace(Ptrace.DETACH, tid);
           this.threads.delete(tid);
-        } else if (stop === NO_TRACEE) this.threads.delete(tid);
+        } else if (stop === NO_TRACEE) this.takeEnd(tid);
         else if (stop !== NO_STOP) {
           if (this.settle(tid, stop)) this.threads.delete(tid);
           else interrupted.delete(tid);

@@ -27,15 +27,18 @@ STEPS.push('restoring', 'signals restored', 'registers restored');
 
 describe('killed at a step of an injection', () => {
   it.each(STEPS.map(step => [step]))('%s: waiting threads go on waiting', async step => {
-    for (const kind of ['pipe', 'sleep', 'futex_abs']) {
-      await using target = await pythonTarget(WAITING_PROGRAM, [kind, '1']);
-      await untilAsleep(target.pid);
-      const leakscope = victim('step', String(target.pid), step);
-      expect((await once(leakscope, 'exit'))[1]).toBe('SIGKILL');
-      const { errno, elapsed } = JSON.parse(await target.line()) as { errno: number; elapsed: number };
-      expect(errno).toBe(kind === 'futex_abs' ? 110 : 0);
-      expect(elapsed).toBeGreaterThanOrEqual(0.99);
-    }
+    const kinds = ['pipe', 'sleep', 'futex_abs'];
+    await Promise.all(
+      kinds.map(async kind => {
+        await using target = await pythonTarget(WAITING_PROGRAM, [kind, '1']);
+        await untilAsleep(target.pid);
+        const leakscope = victim('step', String(target.pid), step);
+        expect((await once(leakscope, 'exit'))[1]).toBe('SIGKILL');
+        const { errno, elapsed } = JSON.parse(await target.line()) as { errno: number; elapsed: number };
+        expect(errno).toBe(kind === 'futex_abs' ? 110 : 0);
+        expect(elapsed).toBeGreaterThanOrEqual(0.99);
+      }),
+    );
   });
 
   it('keeps the floating point state, signal mask and alternate stack of a thread that computes', async () => {
