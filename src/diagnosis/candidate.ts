@@ -105,22 +105,25 @@ function netShare(growth: GrowthHolder, series: readonly number[]): number {
   return Math.min(1, gained / Math.max(1, sum(growth.bornBytes)));
 }
 
-/** Steady: the series rose in every interval, the last one included, and none rose by less than a quarter of the mean. */
+/**
+ * Steady: the series rose in every interval, by no less than a fifth of the mean rate in any, and no slower towards the
+ * end. Stopped: it hardly rises any more.
+ */
 function trendOf(growth: GrowthHolder, series: readonly number[], seconds: readonly number[]): Trend {
   const rates: number[] = [];
   for (let i = 1; i < series.length; i++) rates.push((series[i] - series[i - 1]) / Math.max(1e-3, seconds[i] - seconds[i - 1]));
   const mean = sum(rates) / rates.length;
   if (mean <= 0) return 'stopped';
   if (rates.length < 2) return 'unclear';
-  const tail = rates.slice(-2);
-  if (tail.every(rate => rate < 0.05 * mean)) return 'stopped';
+  const part = Math.max(1, Math.floor(rates.length / 3));
+  const before = rateOf(series, seconds, 0, part);
+  const after = rateOf(series, seconds, rates.length - part, rates.length);
+  if (after < 0.08 * before || (rates.length >= 4 && after < 0.2 * before)) return 'stopped';
   if (!rates.every(rate => rate > 0.2 * mean)) return 'unclear';
   // Each interval left survivors, not only the latest.
   if (!growth.born.every(n => n > 0)) return 'unclear';
   const half = Math.floor(rates.length / 2);
-  const before = rateOf(series, seconds, 0, half);
-  const after = rateOf(series, seconds, rates.length - half, rates.length);
-  return after < 0.75 * before ? 'slowing' : 'steady';
+  return rateOf(series, seconds, rates.length - half, rates.length) < 0.75 * rateOf(series, seconds, 0, half) ? 'slowing' : 'steady';
 }
 
 /** Gain per second from one snapshot to another. */

@@ -54,7 +54,7 @@ export function causeOf(facts: CauseFacts): Cause {
     category,
     reasons,
     fix: fixOf(facts, category, match, use),
-    source: sourceSays(match, use, shape),
+    source: sourceSays(facts, match, use, shape),
     staticStores: [...staticSites(match, use)],
     agreement: (match !== undefined ? 0.5 : 0) + (use?.found ? 0.3 : 0) + (shape !== undefined ? 0.2 : 0),
   };
@@ -260,8 +260,11 @@ function decide(
   return 'global-container';
 }
 
-function sourceSays(match: PatternMatch | undefined, use: ContainerUse | undefined, shape: Shape | undefined): Cause['source'] {
-  if (shape?.strong && shape.category !== 'lru-cache-method' && shape.category !== 'unbounded-cache') return 'unbounded';
+/** Does anything bound the growth, as far as the source and the shape of the heap can say? */
+function sourceSays(facts: CauseFacts, match: PatternMatch | undefined, use: ContainerUse | undefined, shape: Shape | undefined): Cause['source'] {
+  // A cache of every argument is bounded when there are only so many arguments: numbers in a range, a few names.
+  if (facts.place.passes.has('functools._lru_cache_wrapper')) return endlessKeys(facts.candidate) ? 'unbounded' : 'unknown';
+  if (shape?.strong) return 'unbounded';
   if (match?.certainty === 'sure') return 'unbounded';
   if (use?.bounded) return 'bounded';
   if (use?.found && use.stores.length > 0) {
@@ -269,6 +272,11 @@ function sourceSays(match: PatternMatch | undefined, use: ContainerUse | undefin
     return 'unknown';
   }
   return match !== undefined ? 'unbounded' : 'unknown';
+}
+
+/** Keys of which there is no end: instances of classes, and floating point numbers. */
+function endlessKeys(candidate: Candidate): boolean {
+  return candidate.types.some(t => t.type === 'float' || (t.heapType && t.layout === 'instance'));
 }
 
 function* staticSites(match: PatternMatch | undefined, use: ContainerUse | undefined): Iterable<Site> {

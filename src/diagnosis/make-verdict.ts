@@ -1,10 +1,9 @@
 /** Writing the verdict down: the words, the numbers and the order of CLI.md's document. */
 import { elementsOf, expressionOf, type PathStep } from '../analysis/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
-import { memoryParts } from './memory-parts.ts';
+import { memoryParts, type MemorySummary } from './memory-parts.ts';
 import type { Observation } from './observation.ts';
 import { programClasses } from './place.ts';
-import type { ProjectFiles } from './project-files.ts';
 import type { Category, Site, Suspect, Verdict } from './verdict.ts';
 import { VERSION } from './version.ts';
 import type { Judged } from './watch-target.ts';
@@ -15,9 +14,9 @@ export interface Findings {
   readonly judged: readonly Judged[];
   /** Those that leak, the biggest first. */
   readonly leaks: readonly Judged[];
+  /** Native memory that is lost. */
+  readonly native: { readonly suspect: Suspect; readonly bytesPerSecond: number } | undefined;
   readonly stops: number;
-  readonly cwd: string;
-  readonly files: ProjectFiles;
 }
 
 const MOST_SUSPECTS = 5;
@@ -26,11 +25,14 @@ export function makeVerdict(findings: Findings): Verdict {
   const { observation, leaks, judged } = findings;
   const { origin } = observation.latest.graph;
   const memory = memoryParts(observation);
-  const suspects = leaks.slice(0, MOST_SUSPECTS).map((leak, i) => suspectOf(leak, i + 1, observation));
+  const ranked = leaks.map(leak => ({ suspect: suspectOf(leak, 0, observation), bytesPerSecond: leak.candidate.bytesPerSecond }));
+  if (findings.native !== undefined) ranked.push(findings.native);
+  ranked.sort((a, b) => b.bytesPerSecond - a.bytesPerSecond);
+  const suspects: Suspect[] = ranked.slice(0, MOST_SUSPECTS).map(({ suspect }, i) => ({ ...suspect, rank: i + 1 }));
   const growing = memory.growth_bytes_per_second;
   let verdict: Verdict['verdict'] = 'no-leak';
   let summary: string;
-  const unsettled = judged.filter(j => j.standing === 'growing' || (j.standing === 'unclear' && j.candidate.bytesPerSecond > 200));
+  const unsettled = judged.filter(j => (j.standing === 'growing' || j.standing === 'unclear') && j.candidate.bytesPerSecond > FAINT);
   const bounded = judged.filter(j => j.standing === 'bounded' || j.standing === 'collectable');
   const seconds = observation.elapsedSeconds;
   if (suspects.length > 0) {
@@ -51,6 +53,9 @@ export function makeVerdict(findings: Findings): Verdict {
   } else {
     const stopped = judged.find(j => j.standing === 'stopped');
     summary = stopped === undefined ? `nothing grew steadily in ${seconds.toFixed(0)} s` : `${stopped.candidate.expression || 'what grew'} has stopped growing; nothing else grew steadily in ${seconds.toFixed(0)} s`;
+  }
+  if (verdict === 'no-leak' && memory.fragmentation.share > LOTS_OF_HOLES && memory.fragmentation.bytes > MUCH) {
+    suspects.push(fragmentationSuspect(memory));
   }
   return {
     schema: 1,
@@ -76,6 +81,32 @@ export function makeVerdict(findings: Findings): Verdict {
   };
 }
 
+/** Free space inside the allocators that is worth explaining: this part of resident memory, and this many bytes. */
+const LOTS_OF_HOLES = 0.3;
+const MUCH = 4 << 20;
+
+function fragmentationSuspect({ fragmentation: holes }: MemorySummary): Suspect {
+  return {
+    rank: 1,
+    category: 'fragmentation',
+    confidence: 0.9,
+    fingerprint: 'fragmentation',
+    types: [],
+    retained_bytes: holes.bytes,
+    holder: null,
+    path: [],
+    store_sites: [],
+    creation_sites: [],
+    explanation: holes.sentence,
+    fix: {
+      summary: 'nothing leaks: keep what lives long apart from what is made in bulk (build it before or after, or in a child process), so that whole arenas become free',
+      patch: null,
+    },
+  };
+}
+
+/** A growth of fewer bytes per second than this is not worth a doubt: 17 MiB a day. */
+const FAINT = 200;
 /** Resident memory that rises by less than this is noise, bytes per second. */
 const RSS_NOISE = 4096;
 

@@ -1,4 +1,5 @@
 /** Resident memory and its growth, by kind. */
+import { type Fragmentation, fragmentation, residencyGrowth } from '../analysis/index.ts';
 import type { Observation } from './observation.ts';
 import type { MemoryKind } from './verdict.ts';
 
@@ -11,50 +12,25 @@ export interface MemorySummary {
   readonly unexplainedShare: number;
   /** Did resident memory rise all the time? */
   readonly steady: boolean;
+  readonly fragmentation: Fragmentation;
 }
 
+/** The last account of resident memory, and the slopes over all that were made. */
 export function memoryParts(observation: Observation): MemorySummary {
-  const { readings } = observation;
-  const last = readings[readings.length - 1];
-  const growth = slope(readings.map(r => [r.seconds, r.resident]));
-  const python = slope(readings.map(r => [r.seconds, r.pythonBytes]));
-  const { allocator } = observation.latest;
-  const pythonBytes = Math.min(last.pythonBytes, last.resident);
-  const free = Math.min(last.resident - pythonBytes, Math.max(0, allocator.arenaBytes - allocator.usedBlockBytes));
+  const reports = observation.readings.map(r => r.memory);
+  const last = reports[reports.length - 1];
+  const growth = residencyGrowth(reports);
+  const total = growth.resident.perSecond;
+  const python = growth.parts.find(p => p.kind === 'python-objects')?.perSecond ?? 0;
   let rises = 0;
-  for (let i = 1; i < readings.length; i++) if (readings[i].resident > readings[i - 1].resident) rises++;
+  for (let i = 1; i < reports.length; i++) if (reports[i].resident > reports[i - 1].resident) rises++;
   return {
     resident: last.resident,
-    parts: [
-      { kind: 'python-objects', bytes: pythonBytes },
-      { kind: 'free-pymalloc', bytes: free },
-      { kind: 'other', bytes: last.resident - pythonBytes - free },
-    ],
-    growth_bytes_per_second: growth,
-    growth_parts: [
-      { kind: 'python-objects', bytes_per_second: Math.round(python) },
-      { kind: 'other', bytes_per_second: Math.round(growth - python) },
-    ],
-    unexplainedShare: growth <= 0 ? 0 : Math.max(0, Math.min(1, (growth - python) / growth)),
-    steady: readings.length >= 4 && rises >= (readings.length - 1) * 0.7,
+    parts: last.parts.map(({ kind, bytes }) => ({ kind, bytes })),
+    growth_bytes_per_second: total,
+    growth_parts: growth.parts.map(({ kind, perSecond }) => ({ kind, bytes_per_second: Math.round(perSecond) })),
+    unexplainedShare: total <= 0 ? 0 : Math.max(0, Math.min(1, (total - python) / total)),
+    steady: reports.length >= 4 && rises >= (reports.length - 1) * 0.7,
+    fragmentation: fragmentation(last, observation.latest.allocator),
   };
-}
-
-/** Least-squares slope of [x, y] pairs. */
-export function slope(points: readonly (readonly [number, number])[]): number {
-  const n = points.length;
-  if (n < 2) return 0;
-  let mx = 0;
-  let my = 0;
-  for (const [x, y] of points) {
-    mx += x / n;
-    my += y / n;
-  }
-  let xx = 0;
-  let xy = 0;
-  for (const [x, y] of points) {
-    xx += (x - mx) ** 2;
-    xy += (x - mx) * (y - my);
-  }
-  return xx === 0 ? 0 : xy / xx;
 }

@@ -1,8 +1,17 @@
 /** Snapshots of one target over time: taking them, keeping a few well spread ones, and what was measured along the way. */
-import { computeDominators, type DominatorTree } from '../analysis/index.ts';
+import {
+  computeDominators,
+  type DominatorTree,
+  type MemoryReport,
+  type NativeSurvey,
+  residency,
+  type ResidencyFacts,
+  residencyFacts,
+  surveyNative,
+} from '../analysis/index.ts';
 import { type AllocatorFacts, type CollectorFacts, decode, isCollecting, type Runtime } from '../cpython/index.ts';
 import { HeapGraph } from '../heap/index.ts';
-import { capture, memoryRollup, openFiles } from '../process/index.ts';
+import { capture, Memory, type OpenFile, openFiles, type ProcessImage, ResidentMemory } from '../process/index.ts';
 
 /** One moment of the target. */
 export interface Moment {
@@ -12,18 +21,20 @@ export interface Moment {
   readonly tree: DominatorTree;
   readonly allocator: AllocatorFacts;
   readonly collector: CollectorFacts;
+  /** Blocks of native memory and their holders; undefined where the heap is too big to search it each time. */
+  readonly native: NativeSurvey | undefined;
 }
 
 /** What is cheap to keep of every moment, also of those whose graph was let go. */
 export interface Reading {
   readonly seconds: number;
-  readonly resident: number;
-  readonly objects: number;
-  readonly pythonBytes: number;
-  readonly files: number;
-  readonly sockets: number;
+  readonly memory: MemoryReport;
+  /** Open files, sockets, pipes. */
+  readonly handles: number;
 }
 
+/** Above this much copied memory the native blocks are not searched at every snapshot. */
+const SEARCHED_BYTES = 1 << 30;
 /** Graphs kept at most: enough for a trend, few enough for memory. */
 const MOST_MOMENTS = 6;
 
@@ -36,6 +47,8 @@ export class Observation {
   snapshots = 0;
   usedVia = '';
   runtime: Runtime | undefined;
+  /** Of the last snapshot: where malloc's blocks are. */
+  facts: ResidencyFacts | undefined;
   private firstAtMs = 0;
   /** What the last snapshot cost leakscope, ms. */
   lastCostMs = 0;
@@ -60,12 +73,19 @@ export class Observation {
       via: this.via,
       tryAgain: candidate => this.runtime !== undefined && isCollecting(candidate, this.runtime),
     });
-    let decoded: ReturnType<typeof decode>;
+    let open: readonly OpenFile[];
+    let resident: ResidentMemory | undefined;
+    let memory: Memory;
     try {
-      decoded = decode(image, { onCopied: () => image[Symbol.dispose]() });
+      resident = ResidentMemory.read(this.pid);
+      open = openFiles(this.pid) ?? [];
+      memory = Memory.copy(image);
     } finally {
       image[Symbol.dispose]();
     }
+    const decoded = decode(image, { memory });
+    const facts = residencyFacts(image, memory, decoded, resident);
+    this.facts = facts;
     this.pausesMs.push(image.pauseMs);
     this.usedVia = image.via;
     this.runtime = decoded.runtime;
@@ -78,27 +98,18 @@ export class Observation {
       tree: computeDominators(graph),
       allocator: decoded.allocator,
       collector: decoded.collector,
+      native: memory.copiedBytes <= SEARCHED_BYTES ? this.survey(image, memory, decoded.runtime, facts) : undefined,
     };
     this.moments.push(moment);
-    this.readings.push(this.read(moment));
+    this.readings.push({ seconds: moment.seconds, memory: residency(facts), handles: open.length });
     this.thinOut();
     this.lastCostMs = performance.now() - began;
     return moment;
   }
 
-  private read(moment: Moment): Reading {
-    const files = openFiles(this.pid) ?? [];
-    const { columns } = moment.graph;
-    let pythonBytes = 0;
-    for (let n = 0; n < columns.nodeCount; n++) pythonBytes += columns.size[n];
-    return {
-      seconds: moment.seconds,
-      resident: memoryRollup(this.pid)?.resident ?? 0,
-      objects: columns.nodeCount,
-      pythonBytes,
-      files: files.length,
-      sockets: files.filter(f => f.kind === 'socket').length,
-    };
+  private survey(image: ProcessImage, memory: Memory, runtime: Runtime, facts: ResidencyFacts): NativeSurvey | undefined {
+    const survey = surveyNative(image, memory, runtime, facts);
+    return survey.known ? survey : undefined;
   }
 
   /** Lets every second graph between the first and the last go when there are too many. */

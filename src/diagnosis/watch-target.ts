@@ -15,7 +15,8 @@ import { type Moment, Observation } from './observation.ts';
 import { type Place, placeOf } from './place.ts';
 import { filesOf, ProjectFiles } from './project-files.ts';
 import { observeSites, observeTracked, sitesOf, type WatchRequest } from './sites.ts';
-import type { Site, Verdict } from './verdict.ts';
+import { nativeLeak, nativeSites, nativeSuspect } from './native-suspect.ts';
+import type { Site, Suspect, Verdict } from './verdict.ts';
 import { makeVerdict } from './make-verdict.ts';
 
 export interface WatchTargetOptions {
@@ -59,9 +60,11 @@ const FIRST_INTERVAL_MS = 1000;
 const LONGEST_INTERVAL_MS = 8000;
 /** Snapshots before anything is called a leak: three intervals in which it grew. */
 const ENOUGH_SNAPSHOTS = 4;
-/** Seconds of steady growth after which a growth that the source says nothing of is called a leak. */
-const LONG_ENOUGH_S = 25;
+/** Seconds of growth before a dict is called a leak on the word of the source: long enough for keys that come back to do so. */
+const LONG_FOR_KEYS_S = 7;
 const WATCH_MS = 5000;
+/** Kept of the time that is given, for the watchpoints. */
+const RESERVED_MS = 4000;
 const ENOUGH_HITS = 20;
 /** Candidates that are looked at closely. */
 const CLOSE_LOOKS = 4;
@@ -76,7 +79,7 @@ export async function watchTarget(pid: number, options: WatchTargetOptions): Pro
   const began = performance.now();
   const spent = () => performance.now() - began;
   // Keep time for the watchpoints and for writing it all up.
-  const deadline = options.forMs - Math.min(WATCH_MS + 1000, options.forMs * 0.2);
+  const deadline = options.forMs - Math.min(RESERVED_MS, options.forMs * 0.2);
   let cwd = '/';
   try {
     cwd = readlinkSync(`/proc/${pid}/cwd`);
@@ -98,11 +101,15 @@ export async function watchTarget(pid: number, options: WatchTargetOptions): Pro
     attempt(pid, observation, () => observation.take());
     if (observation.moments.length < 3) continue;
     judged = judge(observation, files, causes, cwd);
-    if (observation.snapshots >= ENOUGH_SNAPSHOTS && judged.some(j => isLeak(j, observation, options.forMs))) break;
+    if (observation.snapshots >= ENOUGH_SNAPSHOTS) {
+      if (judged.some(j => j.standing === 'leaking')) break;
+      if (observation.snapshots > ENOUGH_SNAPSHOTS && nativeLeak(observation) !== undefined) break;
+    }
     if (observation.snapshots >= 5) interval = Math.min(LONGEST_INTERVAL_MS, interval * 1.3);
   }
   if (observation.moments.length >= 3) judged = judge(observation, files, causes, cwd);
-  const all = judged.filter(j => isLeak(j, observation, options.forMs));
+  // What grew steadily to the end, and of which neither heap nor source knows a bound, leaks as well.
+  const all = judged.filter(j => j.standing === 'leaking' || (j.standing === 'growing' && j.candidate.trend === 'steady'));
   // What grows by a fraction of the first is mostly its shadow: weak references to it, indexes of it.
   const leaks = all.filter(j => j.candidate.bytesPerSecond >= 0.15 * all[0].candidate.bytesPerSecond);
   let stops = 0;
@@ -110,7 +117,17 @@ export async function watchTarget(pid: number, options: WatchTargetOptions): Pro
     progress(`watching what stores into ${leaks[0].candidate.expression || leaks[0].candidate.types[0]?.type}`);
     stops = await findSites(pid, observation, leaks, judged, files, cwd);
   }
-  return makeVerdict({ observation, judged, leaks, stops, cwd, files });
+  const lost = nativeLeak(observation);
+  let native: Suspect | undefined;
+  // A little native memory beside a big leak of objects is mostly a part of it.
+  if (lost !== undefined && lost.bytesPerSecond >= 0.15 * (leaks[0]?.candidate.bytesPerSecond ?? 0)) {
+    progress('watching who allocates the native memory that is lost');
+    const seen = await attempt(pid, observation, () => nativeSites(pid, observation, lost, WATCH_MS / 2));
+    stops += seen.stops;
+    const sources = files.all(filesOf(observation.latest.graph), seen.sites.map(site => site.file));
+    native = nativeSuspect(lost, seen.sites, 1, files, sources, cwd);
+  }
+  return makeVerdict({ observation, judged, leaks, native: native === undefined ? undefined : { suspect: native, bytesPerSecond: lost!.bytesPerSecond }, stops });
 }
 
 /** Runs a step that needs the target; when the target has ended, says so with the exit code for it. */
@@ -165,7 +182,7 @@ function judge(observation: Observation, files: ProjectFiles, causes: Map<string
   );
   const candidates = candidatesOf(last.graph, holders, moments.map(m => m.seconds)).slice(0, CLOSE_LOOKS * 2);
   const sources = files.all(filesOf(last.graph));
-  const handlesGrow = growsSteadily(observation.readings.map(r => r.files));
+  const handlesGrow = growsSteadily(observation.readings.map(r => r.handles));
   const reader = new LiveReader(observation.pid);
   const judged: Judged[] = [];
   for (const candidate of candidates) {
@@ -192,7 +209,8 @@ function judge(observation: Observation, files: ProjectFiles, causes: Map<string
 function standingOf(candidate: Candidate, cause: Cause, bound: number | undefined, moment: Moment, uncollectable: boolean): Standing {
   if (candidate.trend === 'stopped') return 'stopped';
   if (candidate.growth.kind === 'garbage' && moment.collector.enabled && !uncollectable) return 'collectable';
-  if (candidate.growth.node === 0 && candidate.growth.kind === 'object') return candidate.trend === 'steady' ? 'growing' : 'unclear';
+  // Shared by so much that no one holder can be named: the holders of its parts are candidates of their own.
+  if (candidate.growth.node === 0 && candidate.growth.kind === 'object') return 'unclear';
   if (bound !== undefined) return 'bounded';
   if (cause.source === 'bounded') return 'bounded';
   if (candidate.trend === 'slowing') return 'growing';
@@ -200,12 +218,9 @@ function standingOf(candidate: Candidate, cause: Cause, bound: number | undefine
   // Keys that come back: there may be no more than so many of them.
   const gained = candidate.series[candidate.series.length - 1] - candidate.series[0];
   if (candidate.growth.replaced > 0.08 * gained) return 'growing';
-  return cause.source === 'unbounded' ? 'leaking' : 'growing';
-}
-
-function isLeak(j: Judged, observation: Observation, forMs: number): boolean {
-  if (j.standing === 'leaking') return true;
-  return j.standing === 'growing' && j.candidate.trend === 'steady' && observation.latest.seconds >= Math.min(LONG_ENOUGH_S, (forMs / 1000) * 0.55);
+  if (cause.source !== 'unbounded') return 'growing';
+  const keyed = candidate.growth.slot === undefined && moment.graph.layout(candidate.growth.node) === 'dict';
+  return keyed && moment.seconds < LONG_FOR_KEYS_S ? 'growing' : 'leaking';
 }
 
 /** Rises in every step and by more than a few. */
@@ -313,7 +328,7 @@ async function findSites(pid: number, observation: Observation, leaks: Judged[],
       files: sources,
       root: cwd,
       uncollectable,
-      handlesGrow: growsSteadily(observation.readings.map(r => r.files)),
+      handlesGrow: growsSteadily(observation.readings.map(r => r.handles)),
     });
     const better: Judged = { ...leak, cause };
     judged[index] = better;
