@@ -16,6 +16,8 @@ export interface NativeArea {
   readonly start: number;
   readonly end: number;
   readonly name: string;
+  /** A C stack: also old values are on it, so what they point at is not followed. */
+  readonly isStack?: boolean;
 }
 
 /** A reference from C. */
@@ -78,7 +80,7 @@ export function nativeAreas(
     const m = mappings.find(x => t.stackPointer >= x.start && t.stackPointer < x.end);
     if (m === undefined) continue;
     const start = Math.floor(t.stackPointer / 8) * 8;
-    areas.push({ start, end: Math.min(m.end, start + STACK_BYTES), name: `C stack of thread ${t.tid}` });
+    areas.push({ start, end: Math.min(m.end, start + STACK_BYTES), name: `C stack of thread ${t.tid}`, isStack: true });
   }
   return areas;
 }
@@ -91,16 +93,22 @@ export function findNativeReferences(
 ): NativeReference[] {
   const surplus = referenceSurplus(heap, true);
   const found: NativeReference[] = [];
-  for (const area of areas) {
-    for (let at = area.start; at < area.end; at += 8) {
+  const search = (start: number, end: number, name: string, steps: number) => {
+    for (let at = start; at < end; at += 8) {
       const word = memory.word(at);
       if (word < 0x10000 || word % 8 !== 0) continue;
       const node = heap.known(word);
-      if (node === 0 || surplus[node] <= 0) continue;
-      surplus[node]--;
-      found.push({ node, from: area.name });
+      if (node === 0) {
+        // What a variable points at may be an array of references, such as the interpreter's table of identifiers.
+        const bytes = steps > 0 ? heap.nativeBlockBytes(word) : 0;
+        if (bytes > 0) search(word, word + bytes, name, steps - 1);
+      } else if (surplus[node] > 0) {
+        surplus[node]--;
+        found.push({ node, from: name });
+      }
     }
-  }
+  };
+  for (const area of areas) search(area.start, area.end, area.name, area.isStack ? 0 : 1);
   const reached = new Uint8Array(heap.nodeCount);
   reach(heap, reached, 0);
   for (const { node } of found) reach(heap, reached, node);

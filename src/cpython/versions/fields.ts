@@ -24,6 +24,8 @@ const POOL: Forms = [[8, '16 pool, 32 result']];
 const FUNCTION_AND_ITERATOR: Forms = [[8, '16 function, 24 iterator']];
 const BUFFERED: Forms = [[8, '16 .raw']];
 const CDATA: Forms = [[8, '32 ._b_base_, 64 ._objects']];
+/** The list of a statement cache: each node is held by the one before it, besides the cache's dict. */
+const SQLITE_NODE: Forms = [[8, '16 key, 24 data, 40 ~previous, 48 next']];
 const UNICODE_ERROR: Forms = [
   [8, '64 .encoding, 72 .object, 96 .reason'],
   [11, '72 .encoding, 80 .object, 104 .reason'],
@@ -291,6 +293,7 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   '_asyncio.FutureIter': [[8, '16 future']],
   TaskStepMethWrapper: [[8, '16 task, 24 argument']],
   '_asyncio.TaskStepMethWrapper': [[8, '16 task, 24 argument']],
+  _RunningLoopHolder: [[8, '16 loop']],
   TaskWakeupMethWrapper: [[8, '16 task']],
   _abc_data: [[8, '16 registry, 24 cache, 32 negative cache']],
   '_abc._abc_data': [[8, '16 registry, 24 cache, 32 negative cache']],
@@ -454,8 +457,9 @@ export const fieldForms: Readonly<Record<string, Forms>> = {
   'sqlite3.Row': [[8, '16 data, 24 description']],
   'sqlite3.Blob': [[11, '16 connection']],
   'sqlite3.PrepareProtocol': [[8, '']],
-  'sqlite3.Node': [[8, '16 key, 24 data, 40 ~previous, 48 ~next']],
-  'sqlite3.Cache': [[8, '24 mapping, 32 ~factory, 40 ~first, 48 ~last']],
+  'sqlite3.Node': SQLITE_NODE,
+  sqlite3Node: SQLITE_NODE,
+  'sqlite3.Cache': [[8, '24 mapping, 32 ~factory, 40 first, 48 ~last']],
   // ElementTree and expat (Element itself has a decoder)
   'xml.etree.ElementTree.TreeBuilder': [
     [
