@@ -51,6 +51,7 @@ export function candidatesOf(graph: HeapGraph, holders: readonly GrowthHolder[],
     const steps = growth.kind === 'object' ? placeOf(graph, growth) : [];
     const bytes = growth.retained[growth.retained.length - 1] - growth.retained[0];
     const net = netShare(growth, series);
+    const types = byTelling(growth.types, stayed);
     candidates.push({
       growth,
       trend,
@@ -61,8 +62,8 @@ export function candidatesOf(graph: HeapGraph, holders: readonly GrowthHolder[],
       steps,
       expression: growth.kind === 'object' ? expressionOf(graph, steps) : '',
       path: growth.kind === 'object' ? pathElements(graph, steps) : [],
-      fingerprint: growth.kind === 'object' ? fingerprintOf(graph, steps, growth.types[0]?.type ?? '') : `${growth.kind}:${growth.types[0]?.type ?? ''}`,
-      types: byTelling(growth.types, stayed),
+      fingerprint: growth.kind === 'object' ? fingerprintOf(graph, steps, types[0]?.type ?? '') : `${growth.kind}:${types[0]?.type ?? ''}`,
+      types,
     });
   }
   return candidates.sort((a, b) => b.bytesPerSecond - a.bytesPerSecond);

@@ -1,6 +1,7 @@
 /** Writing the verdict down: the words, the numbers and the order of CLI.md's document. */
-import { elementsOf, expressionOf, type PathStep } from '../analysis/index.ts';
-import type { HeapGraph } from '../heap/index.ts';
+import { elementsOf, expressionOf, findGarbage, type PathStep } from '../analysis/index.ts';
+import { type HeapGraph, labelText } from '../heap/index.ts';
+import type { Candidate } from './candidate.ts';
 import { memoryParts, type MemorySummary } from './memory-parts.ts';
 import type { Observation } from './observation.ts';
 import { programClasses } from './place.ts';
@@ -152,7 +153,7 @@ function suspectOf(leak: Judged, rank: number, observation: Observation): Suspec
             entries: graph.columns.length[holderNode] ?? 0,
           }
         : null,
-    path: [...candidate.path],
+    path: growth.kind === 'garbage' ? cyclePath(observation, candidate) : [...candidate.path],
     store_sites: storesOf(leak, place.name !== undefined),
     creation_sites: dedupe(leak.creations),
     explanation: explanationOf(leak),
@@ -173,6 +174,24 @@ function plainExpression(graph: HeapGraph, steps: readonly PathStep[]): string {
     end = steps.findIndex(step => step.node === owner) + 1;
   }
   return end > 0 && end < steps.length ? expressionOf(graph, steps.slice(0, end)) : '';
+}
+
+/** The commonest cycle of garbage that has the growing types in it: `['Panel', '.ok', 'Button', …, 'Panel']`. */
+function cyclePath(observation: Observation, candidate: Candidate): string[] {
+  const { graph, tree } = observation.latest;
+  const types = new Set(candidate.types.map(t => t.type));
+  const form = findGarbage(graph, 20, tree).forms.find(f => f.nodes.some(n => types.has(graph.typeName(n))));
+  if (form === undefined) return [];
+  const path: string[] = [];
+  const start = Math.max(0, form.nodes.findIndex(n => graph.typeName(n) === candidate.types[0]?.type));
+  for (let i = 0; i < form.nodes.length; i++) {
+    const at = (start + i) % form.nodes.length;
+    const label = labelText(graph, form.edges[at]);
+    path.push(graph.typeName(form.nodes[at]));
+    if (label !== '.__dict__') path.push(label);
+  }
+  path.push(graph.typeName(form.nodes[start]));
+  return path.filter((part, i) => !(part === 'dict' && i > 0));
 }
 
 function sum(values: readonly number[]): number {
