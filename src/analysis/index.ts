@@ -9,6 +9,7 @@ export { computeDominators, type DominatorOptions, type DominatorTree, dominator
 export { type ContainerGrowth, growthByContainer, growthByType, secondsOf, type TypeGrowth } from './growth.ts';
 export { type GrowthAccountOptions, growthByHolder, type HolderGrowth, type TypeShare } from './growth-account.ts';
 export { type GrowingType, type GrowthHolder, growthHolders } from './growth-holders.ts';
+export { type HandleGroup, type HandleGrowth, type HandleReading, handleGrowth } from './handles.ts';
 export { type Ages, agesOf, matchNodes, NOBODY, type Survivors, survivorsOf } from './identity.ts';
 export {
   NATIVE_CONTENTS,
@@ -63,8 +64,7 @@ export {
   topmost,
 } from './retained.ts';
 export { type Slope, slopeOf } from './slope.ts';
+export { type SurplusGrowth, surplusGrowth } from './surplus.ts';
 export { birthSnapshots } from './survivors.ts';
 export { type TypeOrder, type TypeRow, typeHistogram } from './types.ts';
 export { findWaste, type Waste } from './waste.ts';
-export { type HandleGroup, type HandleGrowth, type HandleReading, handleGrowth } from './handles.ts';
-export { type SurplusGrowth, surplusGrowth } from './surplus.ts';
