@@ -101,6 +101,10 @@ export async function watch(pid: number, points: readonly WatchPoint[], options:
   }
   if (points.length === 0 || points.length > MOST_POINTS) throw new Error(`${points.length} points to watch`);
   using _quiet = quietChildSignals();
+  // A SIGCHLD from a capture just before may still wait in the event loop, which would then take a stop of a target that
+  // is its child for an end: two turns, for one may begin behind the place where signals are read.
+  await turn();
+  await turn();
   using _harmless = ignoreTraps(pid);
   const session = new WatchSession(pid, points, options);
   try {
