@@ -56,9 +56,20 @@ function row(name: string, r: Comparison): string {
 
 function exceptions(name: string, r: Comparison): string[] {
   const lines: string[] = [];
-  for (const key of ['tracked', 'reachable', 'types', 'sizes', 'references', 'locals', 'claimed', 'unexplained', 'deficit'] as const) {
+  for (const key of [
+    'tracked',
+    'reachable',
+    'types',
+    'sizes',
+    'references',
+    'locals',
+    'claimed',
+    'unexplained',
+    'deficit',
+  ] as const) {
     const wrong = r[key].wrong.map(w => `${w.count} ${w.what}`);
-    if (wrong.length > 0) lines.push(`- ${name}, ${key}: ${wrong.slice(0, 12).join(', ')}${wrong.length > 12 ? ', …' : ''}`);
+    if (wrong.length > 0)
+      lines.push(`- ${name}, ${key}: ${wrong.slice(0, 12).join(', ')}${wrong.length > 12 ? ', …' : ''}`);
   }
   for (const u of r.undecoded) lines.push(`- ${name}, not decoded: ${u.count} ${u.reason}`);
   return lines;
@@ -105,7 +116,12 @@ if (options.includes('--programs') || options.includes('--only-programs')) {
       console.error(`${program.name}: ${prepared}`);
       return [];
     }
-    return [{ name: `${program.name}, ${prepared.version}`, start: () => runToBarrier(prepared, program.file, program.env === undefined ? {} : { env: program.env }) }];
+    return [
+      {
+        name: `${program.name}, ${prepared.version}`,
+        start: () => runToBarrier(prepared, program.file, program.env === undefined ? {} : { env: program.env }),
+      },
+    ];
   });
   sections.push(['programs', await table(targets)]);
 }

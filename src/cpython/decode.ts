@@ -103,6 +103,9 @@ class HeapDecoder {
   private readonly layout: Layout;
   private readonly heap: HeapBuilder;
   private readonly types: TypeTable;
+  private collecting = false;
+  /** No object has more references: each takes a word. */
+  private readonly countLimit: number;
   private readonly poolSet = new Set<number>();
   private readonly interned = new Set<number>();
   /** The root's edge to what native code holds, which is known last. */
@@ -126,6 +129,7 @@ class HeapDecoder {
     this.memory = memory;
     this.runtime = runtime;
     this.layout = runtime.layout;
+    this.countLimit = Math.max(1 << 16, memory.copiedBytes / 8);
     this.types = new TypeTable(memory, runtime.layout, runtime.typeType, this.staticDicts());
     this.heap = new HeapBuilder(memory, runtime.layout, this.types, memory.copiedBytes / 120);
   }
@@ -178,7 +182,9 @@ class HeapDecoder {
       rootEdges.push({ node: state, label: heap.label(LabelKind.root, `${prefix}interpreter state`) });
       this.synthetic.set(state, () => this.decodeInterpreter(interpreter.address));
       for (const thread of interpreter.threads) {
-        const kernel = this.image.threads.find(t => t.tid === thread.nativeId || (t.threadPointer !== 0 && t.threadPointer === thread.threadId));
+        const kernel = this.image.threads.find(
+          t => t.tid === thread.nativeId || (t.threadPointer !== 0 && t.threadPointer === thread.threadId),
+        );
         const name = `${prefix}thread ${thread.name || (kernel === undefined ? `0x${thread.threadId.toString(16)}` : `${kernel.name} (${kernel.tid})`)}`;
         const node = this.addSynthetic(thread.address, threadType, name);
         rootEdges.push({ node, label: heap.label(LabelKind.root, name) });
@@ -209,15 +215,24 @@ class HeapDecoder {
   /** The last node: what only variables of C code hold. */
   private addNativeCode(): void {
     const { heap } = this;
-    const threads = this.runtime.interpreters.flatMap(i => i.threads.map(t => ({ address: t.address, name: t.name || `0x${t.threadId.toString(16)}` })));
-    const areas = nativeAreas(this.image.mappings, this.image.modules, this.runtime.interpreters.map(i => i.address), threads, this.image.threads);
+    const threads = this.runtime.interpreters.flatMap(i =>
+      i.threads.map(t => ({ address: t.address, name: t.name || `0x${t.threadId.toString(16)}` })),
+    );
+    const areas = nativeAreas(
+      this.image.mappings,
+      this.image.modules,
+      this.runtime.interpreters.map(i => i.address),
+      threads,
+      this.image.threads,
+    );
     heap.edgeStart[heap.nodeCount] = heap.edgeCount;
     const held = findNativeReferences(heap, this.memory, areas);
     const node = this.addSynthetic(0, this.types.addSynthetic('<native code>'), 'native code');
     heap.edgeTarget[this.nativeEdge] = node;
     heap.startEdges(node);
     const unknown = heap.label(LabelKind.root, 'native code');
-    for (const { node: target, from } of held) heap.edgeTo(target, from === '' ? unknown : heap.label(LabelKind.internal, from));
+    for (const { node: target, from } of held)
+      heap.edgeTo(target, from === '' ? unknown : heap.label(LabelKind.internal, from));
   }
 
   private addSynthetic(address: number, type: number, name: string): number {
@@ -232,7 +247,12 @@ class HeapDecoder {
       const name = readText(this.memory, this.layout, key, 300);
       const none = this.memory.word(value + this.layout.object.type);
       // sys.modules may hold None and stand-ins that are no modules.
-      if (name !== undefined && this.types.indexOf(none) >= 0 && this.types.plans[this.types.indexOf(none)].base !== 'NoneType') visit(name, value);
+      if (
+        name !== undefined &&
+        this.types.indexOf(none) >= 0 &&
+        this.types.plans[this.types.indexOf(none)].base !== 'NoneType'
+      )
+        visit(name, value);
       return false;
     });
   }
@@ -356,7 +376,11 @@ class HeapDecoder {
     }
     // The exceptions that are being handled, innermost first; the last one stands in the thread state itself.
     const seen = new Set<number>();
-    for (let item = memory.word(at + t.exceptionInfo); item !== 0 && memory.has(item) && !seen.has(item); item = memory.word(item + t.stackItemPrevious)) {
+    for (
+      let item = memory.word(at + t.exceptionInfo);
+      item !== 0 && memory.has(item) && !seen.has(item);
+      item = memory.word(item + t.stackItemPrevious)
+    ) {
       seen.add(item);
       const generator = item !== at + t.exceptionState && heap.known(item - this.layout.generator.exceptionValue) !== 0;
       if (generator) continue; // the generator's own reference
@@ -376,13 +400,22 @@ class HeapDecoder {
   /** Finds the pools, lets `first` add what must come first, then makes nodes of all objects in them. */
   private sweepPoolsAfter(first: () => void): Pools {
     const { memory, layout, heap, types } = this;
-    const pools = findPools(memory, layout, this.image.mappings, this.runtime.interpreters.map(i => i.address), this.runtime.module);
+    const pools = findPools(
+      memory,
+      layout,
+      this.image.mappings,
+      this.runtime.interpreters.map(i => i.address),
+      this.runtime.module,
+    );
     const poolSize = layout.pymalloc.poolSize;
     for (const pool of pools.addresses) this.poolSet.add(pool / poolSize);
     heap.nativeBlockBytes = address => this.nativeBlockBytes(address);
     const files = moduleAreas(this.image.mappings, this.image.modules);
     heap.isStatic = address => files.some(m => address >= m.start && address < m.end);
     heap.inPool = address => this.poolSet.has(Math.floor(address / poolSize));
+    this.collecting = this.runtime.interpreters.some(
+      i => memory.int32(this.gcState(i.address) + layout.gc.collecting) !== 0,
+    );
     first();
     const free = new Uint8Array(Math.ceil(poolSize / 16));
     const headSize = layout.gc.headSize;
@@ -446,7 +479,9 @@ class HeapDecoder {
     const pool = Math.floor(address / p.poolSize) * p.poolSize;
     if (this.poolSet.has(pool / p.poolSize)) {
       const blockSize = (memory.uint32(pool + p.sizeIndex) + 1) * 16;
-      return (address - pool - p.headerSize) % blockSize === 0 && address - pool < memory.uint32(pool + p.nextOffset) ? blockSize : 0;
+      return (address - pool - p.headerSize) % blockSize === 0 && address - pool < memory.uint32(pool + p.nextOffset)
+        ? blockSize
+        : 0;
     }
     const sizeWord = memory.word(address - 8);
     const chunk = sizeWord - (sizeWord % 8);
@@ -469,10 +504,26 @@ class HeapDecoder {
     const w = memory.offsetOf(a) / 4;
     const count = memory.words[w];
     if (count === 0 || (memory.words[w + 1] & 0xffff) !== 0) return false;
+    // No more references than there is room for; a count above that is other data, or an immortal object's.
+    if (count > this.countLimit && !(layout.immortalFrom >= 0 && count >= layout.immortalFrom)) return false;
     // An array of pointers into an executable at low addresses looks like a count; no count is that large by chance.
     if (count >= 0x10000 && memory.has(count)) return false;
+    // An instance of a class is in a gc list from its first moment to its last; a freed one's block may still look like it.
+    if (plan.hasGc && plan.heapType && plan.cBases.length === 0 && !this.isLinked(a)) return false;
     const need = plan.preSize + this.bytesOf(a, plan);
     return need <= blockSize && blockSize < need * 1.34 + 48 && layout.object.size <= need;
+  }
+
+  /** Does the object's neighbour in its gc list point back at it? While a collection runs, links back are used otherwise. */
+  private isLinked(a: number): boolean {
+    if (this.collecting) return true;
+    const { memory, layout } = this;
+    const { headSize, next, prev, nextMask, prevMask } = layout.gc;
+    const head = a - headSize;
+    const after = memory.word(head + next);
+    if (after === 0) return false;
+    const back = memory.word(after - (after % (nextMask + 1)) + prev);
+    return back - (back % (prevMask + 1)) === head;
   }
 
   /** Bytes of the object itself in memory, from its type and its count of items; the least that it can be. */
@@ -488,7 +539,8 @@ class HeapDecoder {
     }
     if ((plan.flags & TypeFlag.intSubclass) !== 0) {
       const i = layout.int;
-      const digits = i.form === 'size' ? Math.abs(memory.signed(a + layout.var.count)) : Math.floor(memory.word(a + i.tag) / 8);
+      const digits =
+        i.form === 'size' ? Math.abs(memory.signed(a + layout.var.count)) : Math.floor(memory.word(a + i.tag) / 8);
       return i.digits + 4 * Math.max(1, digits);
     }
     if (plan.inlineValues) return plan.basicSize + inlineValuesSize(this.heap, a, plan);
@@ -568,9 +620,13 @@ class HeapDecoder {
       heap.refcount[node] = immortal ? IMMORTAL_REFCOUNT : count;
       if (immortal) heap.flags[node] |= NodeFlag.immortal;
       if (plan.finalizer) heap.flags[node] |= NodeFlag.finalizer;
-      heap.size[node] = plan.preSize + plan.basicSize + (plan.itemSize > 0 ? Math.abs(memory.signed(a + layout.var.count)) * plan.itemSize : 0);
+      heap.size[node] =
+        plan.preSize +
+        plan.basicSize +
+        (plan.itemSize > 0 ? Math.abs(memory.signed(a + layout.var.count)) * plan.itemSize : 0);
       decoders[type](heap, a, node, plan);
-      if (plan.slots.length > 0 || plan.managedDict || plan.heapType || plan.dictOffset !== 0) decodeInstanceParts(heap, a, plan);
+      if (plan.slots.length > 0 || plan.managedDict || plan.heapType || plan.dictOffset !== 0)
+        decodeInstanceParts(heap, a, plan);
       if (plan.inlineValues && heap.sizes.inlineValues) heap.size[node] += inlineValuesSize(heap, a, plan);
     }
   }

@@ -48,7 +48,12 @@ export function moduleAreas(
     const module = modules.find(l => m.start >= l.start && m.start < l.end);
     const before = areas.at(-1);
     if (module !== undefined) {
-      areas.push({ start: m.start, end: m.end, name: `variable of ${module.path.slice(module.path.lastIndexOf('/') + 1)}`, writable: m.writable && m.private });
+      areas.push({
+        start: m.start,
+        end: m.end,
+        name: `variable of ${module.path.slice(module.path.lastIndexOf('/') + 1)}`,
+        writable: m.writable && m.private,
+      });
       last = module;
     } else if (m.path === '' && m.writable && before?.end === m.start && before.writable) {
       const bss = last?.section('.bss');

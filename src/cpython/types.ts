@@ -80,7 +80,7 @@ export class TypeTable {
   /** Static builtin types' dicts, kept in the interpreter from 3.12 on: type address to dict address. */
   readonly staticDicts: ReadonlyMap<number, number>;
   private readonly known = new Map<number, number>();
-  private readonly cacheKey = new Float64Array(CACHE_SIZE);
+  private readonly cacheKey = new Float64Array(CACHE_SIZE).fill(-1);
   private readonly cacheIndex = new Int32Array(CACHE_SIZE);
   private objectFinalize = 0;
 
@@ -168,8 +168,8 @@ export class TypeTable {
     const index = this.plans.length;
     const cBases = this.cBasesOf(address);
     const base = baseLayout(cBases, flags);
-    const members = this.membersOf(cBases);
     const dictOffset = managedDict ? 0 : memory.signed(address + t.dictOffset);
+    const members = this.membersOf(cBases).filter(m => m.offset !== dictOffset);
     const weakListOffset = memory.signed(address + t.weakListOffset);
     const plan: TypePlan = {
       index,

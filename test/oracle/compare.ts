@@ -102,7 +102,7 @@ export async function compare(decoded: Decoded, target: StoppedTarget): Promise<
     else reachable.add(node !== undefined, what, where);
     if (node === undefined) continue;
     types.add(
-      c.types[c.type[node]].address === truth.type[i] && typeName(node) === what(),
+      c.types[c.type[node]].address === truth.type[i] && (typeName(node) === what() || what() === ''),
       () => `${what()} (here ${typeName(node)})`,
       where,
     );

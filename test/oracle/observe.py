@@ -20,6 +20,7 @@ import sys
 
 _fork = ctypes.PyDLL(None).fork
 _fork.restype = ctypes.c_int
+NONE = (1 << 64) - 1
 
 
 def barrier():
@@ -47,18 +48,38 @@ def barrier():
         wait()
 
 
+def size_of(o):
+    """sys.getsizeof, or 2**64 - 1 where it runs Python code: that may change anything, and measures what it likes."""
+    try:
+        if type(type(o).__sizeof__) is type(size_of):
+            return NONE
+        return sys.getsizeof(o)
+    except Exception:
+        return NONE
+
+
 def answer():
     """Takes a line of addresses as objects, and says for each what type it is; ends with its standard input."""
     while True:
         line = sys.stdin.readline()
         if not line:
             os._exit(0)
+        words = line.split()
         types = []
-        for word in line.split():
-            o = ctypes.cast(int(word), ctypes.py_object).value
-            # What is no object would not survive this.
-            repr(o), gc.get_referents(o), sys.getsizeof(o)
-            types.append(str(id(type(o))))
+        while len(types) < len(words):
+            # In a process of its own: what is no object does not survive this, and counts as none.
+            r, w = os.pipe()
+            if _fork() == 0:
+                for word in words[len(types):]:
+                    o = ctypes.cast(int(word), ctypes.py_object).value
+                    repr(o), gc.get_referents(o), sys.getsizeof(o)
+                    os.write(w, ("%d\n" % id(type(o))).encode())
+                os._exit(0)
+            os.close(w)
+            with os.fdopen(r) as answers:
+                types.extend(answers.read().split())
+            if len(types) < len(words):
+                types.append("0")
         os.write(1, ("objects " + " ".join(types) + "\n").encode())
 
 
@@ -86,10 +107,7 @@ def observe(tracked, directory):
     sizes = {}
     mine.add(id(sizes))
     for o in queue:
-        try:
-            sizes[id(o)] = sys.getsizeof(o)
-        except Exception:
-            pass
+        sizes[id(o)] = size_of(o)
     # Referents of the frame that waits in barrier() include the observation's arguments.
     at = 0
     found = []
@@ -105,9 +123,7 @@ def observe(tracked, directory):
                 queue.append(r)
         found.append(ids)
     types = {}
-    getsizeof = sys.getsizeof
     getrefcount = sys.getrefcount
-    none = (1 << 64) - 1
 
     class Probe(object):
         pass
@@ -127,19 +143,17 @@ def observe(tracked, directory):
     for at, o in enumerate(queue):
         t = type(o)
         types[id(t)] = t
-        try:
-            size = sizes.get(id(o))
-            if size is None:
-                size = getsizeof(o)
-        except Exception:
-            size = none
+        size = sizes.get(id(o))
+        if size is None:
+            size = size_of(o)
         rows.extend((id(o), id(t), size, counts[at], 1 if is_tracked(o) else 0, len(found[at])))
         referents.extend(found[at])
     names = {}
     for i, t in types.items():
         module = type.__dict__["__module__"].__get__(t)
         qualname = type.__dict__["__qualname__"].__get__(t)
-        names[str(i)] = qualname if module == "builtins" else "%s.%s" % (module, qualname)
+        # Some types made in C have something else there.
+        names[str(i)] = None if not isinstance(module, str) else qualname if module == "builtins" else "%s.%s" % (module, qualname)
     threads = {}
     for ident, frame in sys._current_frames().items():
         stack = []

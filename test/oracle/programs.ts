@@ -44,7 +44,9 @@ function install(): Python | string {
   try {
     if (!existsSync(python)) execFileSync(base.command[0], [...base.command.slice(1), '-m', 'venv', directory]);
     if (!existsSync(done)) {
-      execFileSync(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', ...PACKAGES], { stdio: 'inherit' });
+      execFileSync(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', ...PACKAGES], {
+        stdio: 'inherit',
+      });
       writeFileSync(done, '');
     }
   } catch (error) {

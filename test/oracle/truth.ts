@@ -101,7 +101,7 @@ function readTruth(directory: string): Truth {
   const rows = numbers(join(directory, 'objects.bin'));
   const meta = JSON.parse(readFileSync(join(directory, 'meta.json'), 'utf8')) as {
     version: string;
-    types: Record<string, string>;
+    types: Record<string, string | null>;
     threads: Record<string, TrueFrame[]>;
   };
   const FIELDS = 6;
@@ -122,7 +122,8 @@ function readTruth(directory: string): Truth {
     tracked: Uint8Array.from(column(4)),
     start,
     referents: numbers(join(directory, 'referents.bin')),
-    typeNames: new Map(Object.entries(meta.types).map(([id, name]) => [Number(id), name])),
+    // '' where the type does not say its module.
+    typeNames: new Map(Object.entries(meta.types).map(([id, name]) => [Number(id), name ?? ''])),
     index,
     threads: new Map(Object.entries(meta.threads).map(([ident, frames]) => [Number(ident), frames])),
   };

@@ -23,6 +23,7 @@ import { decodeDeque, decodeDict, decodeList, decodeSet, decodeTuple } from './c
 import type { Decoder } from './decoder.ts';
 import { decodeUnknown, fieldDecoder, scanUnknown } from './fields.ts';
 import { decodeFrameObject, decodeGenerator } from './frames.ts';
+import { decodeArray } from './numpy.ts';
 import { decodeByteArray, decodeBytes, decodeInt, decodeNothing, decodeText } from './scalars.ts';
 import { sizeDecoder } from './sizes.ts';
 import {
@@ -52,6 +53,7 @@ const decoders = new Map<string, Decoder>([
   ['datetime.datetime', decodeDateTime],
   ['datetime.time', decodeTime],
   ['zoneinfo.ZoneInfo', decodeZoneInfo],
+  ['numpy.ndarray', decodeArray],
   ['list', decodeList],
   ['tuple', decodeTuple],
   ['set', decodeSet],
@@ -122,7 +124,10 @@ export function decoderOf(heap: HeapBuilder, plan: TypePlan): Decoder {
     const special = decoders.get(name);
     const fields = special === undefined || alsoFields.has(name) ? fieldDecoder(name, version, basicSize) : undefined;
     const size = sizeDecoder(name, version, basicSize);
-    return inTurn([special, fields, size]);
+    // A size alone says nothing of references.
+    return special === undefined && fields === undefined
+      ? size && inTurn([decodeUnknown, size])
+      : inTurn([special, fields, size]);
   };
   if (plan.base === '') return decodeNothing;
   if (plan.base === 'type' || plan.base === 'BaseException') {

@@ -96,7 +96,30 @@ const stgDictSize: Decoder = (heap, a, node) => {
   if (elements !== 0) heap.size[node] += 8 * (length + 1);
 };
 
-const sizes = new Map<string, Decoder>([
+/** numpy's scalars count their value twice: in the object and as an item. */
+const itemSize =
+  (bytes: number): Decoder =>
+  (heap, _a, node) => {
+    heap.size[node] += bytes;
+  };
+
+const sizes = new Map<string, Decoder>(
+  [
+    ...Object.entries({ bool: 1, int8: 1, uint8: 1, int16: 2, uint16: 2, float16: 2, int32: 4, uint32: 4, float32: 4 }),
+    ...Object.entries({
+      int64: 8,
+      uint64: 8,
+      longlong: 8,
+      ulonglong: 8,
+      float64: 8,
+      complex64: 8,
+      datetime64: 8,
+      timedelta64: 8,
+    }),
+    ...Object.entries({ longdouble: 16, complex128: 16, clongdouble: 32 }),
+  ].map(([name, bytes]) => [`numpy.${name}`, itemSize(bytes)]),
+);
+for (const [name, decoder] of [
   ['array.array', arraySize],
   ['Struct', structSize],
   ['_struct.Struct', structSize],
@@ -110,7 +133,9 @@ const sizes = new Map<string, Decoder>([
   ['itertools.permutations', indicesSize((heap, a) => tupleLength(heap, a + 16) + heap.memory.word(a + 48))],
   ['decimal.Decimal', decimalSize],
   ['StgDict', stgDictSize],
-]);
+] as const) {
+  sizes.set(name, decoder);
+}
 
 /** What to add to the size of a type's objects, by its tp_name, in one version ('3.11'), by its tp_basicsize; undefined when there is nothing to add. */
 export function sizeDecoder(name: string, version: string, basicSize: number): Decoder | undefined {
