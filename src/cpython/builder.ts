@@ -256,21 +256,22 @@ export class HeapBuilder {
     for (let i = 0; i < this.cellEdges.length; i += 2) {
       this.edgeLabel[this.cellEdges[i]] = makeLabel(LabelKind.cell, this.names.get(this.cellEdges[i + 1]) ?? 0);
     }
+    // Views, not copies: what was reserved and not used was never touched, and takes no memory.
     const n = this.nodeCount;
     this.edgeStart[n] = this.edgeCount;
     const named = [...this.names.keys()].sort((a, b) => a - b);
     return {
       nodeCount: n,
       edgeCount: this.edgeCount,
-      address: this.address.slice(0, n),
-      type: this.type.slice(0, n),
-      size: this.size.slice(0, n),
-      refcount: this.refcount.slice(0, n),
-      length: this.length.slice(0, n),
-      flags: this.flags.slice(0, n),
-      edgeStart: this.edgeStart.slice(0, n + 1),
-      edgeTarget: this.edgeTarget.slice(0, this.edgeCount),
-      edgeLabel: this.edgeLabel.slice(0, this.edgeCount),
+      address: this.address.subarray(0, n),
+      type: this.type.subarray(0, n),
+      size: this.size.subarray(0, n),
+      refcount: this.refcount.subarray(0, n),
+      length: this.length.subarray(0, n),
+      flags: this.flags.subarray(0, n),
+      edgeStart: this.edgeStart.subarray(0, n + 1),
+      edgeTarget: this.edgeTarget.subarray(0, this.edgeCount),
+      edgeLabel: this.edgeLabel.subarray(0, this.edgeCount),
       types: this.types.infos(address => this.known(address)),
       strings: this.strings,
       namedNode: Uint32Array.from(named),

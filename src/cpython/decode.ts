@@ -131,7 +131,7 @@ class HeapDecoder {
     this.layout = runtime.layout;
     this.countLimit = Math.max(1 << 16, memory.copiedBytes / 8);
     this.types = new TypeTable(memory, runtime.layout, runtime.typeType, this.staticDicts());
-    this.heap = new HeapBuilder(memory, runtime.layout, this.types, memory.copiedBytes / 120);
+    this.heap = new HeapBuilder(memory, runtime.layout, this.types, memory.copiedBytes / 64);
   }
 
   run(): HeapColumns {
@@ -438,14 +438,26 @@ class HeapDecoder {
         if (free[i] !== 0) continue;
         usedBlockBytes += blockSize;
         // A non-gc object begins at the block; a gc object behind its gc head; and that behind its dict and weak list.
+        // Types that have been met are asked for first: a gc head's pointers are no types, but that takes longer to tell.
         let object = block;
-        let type = this.typeAt(words[w + 2], words[w + 3], 0);
+        let type = types.metAt(words[w + 2], words[w + 3], 0);
         if (type < 0 && blockSize >= 32) {
-          object = block + headSize;
-          type = this.typeAt(words[w + 6], words[w + 7], headSize);
-          if (type < 0 && preHeaders && blockSize >= 48) {
-            object = block + preHeaderSize;
-            type = this.typeAt(words[w + 10], words[w + 11], preHeaderSize);
+          type = types.metAt(words[w + 6], words[w + 7], headSize);
+          if (type >= 0) object = block + headSize;
+          else if (preHeaders && blockSize >= 48) {
+            type = types.metAt(words[w + 10], words[w + 11], preHeaderSize);
+            if (type >= 0) object = block + preHeaderSize;
+          }
+        }
+        if (type < 0) {
+          type = this.typeAt(words[w + 2], words[w + 3], 0);
+          if (type < 0 && blockSize >= 32) {
+            object = block + headSize;
+            type = this.typeAt(words[w + 6], words[w + 7], headSize);
+            if (type < 0 && preHeaders && blockSize >= 48) {
+              object = block + preHeaderSize;
+              type = this.typeAt(words[w + 10], words[w + 11], preHeaderSize);
+            }
           }
         }
         if (type < 0 || !this.isWhole(object, types.plans[type], blockSize)) continue;

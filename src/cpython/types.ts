@@ -124,20 +124,35 @@ export class TypeTable {
     const slot = (address / 16) & (CACHE_SIZE - 1);
     if (this.cacheKey[slot] === address) return this.cacheIndex[slot];
     const index = this.find(address);
-    this.cacheKey[slot] = address;
-    this.cacheIndex[slot] = index;
+    // Only what is a type: what is none is told quickly, and is another address each time.
+    if (index >= 0) {
+      this.cacheKey[slot] = address;
+      this.cacheIndex[slot] = index;
+    }
     return index;
   }
 
+  /** As indexOf, but only for a type met lately, whose objects stand `preSize` bytes behind their block's start; -1 otherwise. */
+  metAt(low: number, high: number, preSize: number): number {
+    const address = low + high * 0x1_0000_0000;
+    const slot = (address / 16) & (CACHE_SIZE - 1);
+    if (this.cacheKey[slot] !== address) return -1;
+    const index = this.cacheIndex[slot];
+    return this.preSizes[index] === preSize ? index : -1;
+  }
+  /** preSize of each plan. */
+  private readonly preSizes = new Uint8Array(1 << 22);
+
   private find(address: number): number {
     if (address % 8 !== 0 || !this.memory.has(address)) return -1;
-    // Quick no: what it points at would have to be a type, too.
+    // Quick no: what it points at would have to be a type of types.
     const meta = this.memory.word(address + this.layout.object.type);
-    if (meta !== this.typeType && !this.known.has(meta) && (meta === address || !this.isMetatype(meta, 4))) return -1;
-    const known = this.known.get(address);
-    if (known !== undefined) return known;
-    if (meta !== this.typeType && !this.isMetatype(meta, 4)) return -1;
-    return this.describe(address);
+    if (meta !== this.typeType) {
+      const slot = (meta / 16) & (CACHE_SIZE - 1);
+      if (this.cacheKey[slot] === meta && (this.plans[this.cacheIndex[slot]].flags & TypeFlag.typeSubclass) === 0) return -1;
+      if (!this.isMetatype(meta, 4)) return -1;
+    }
+    return this.known.get(address) ?? this.describe(address);
   }
 
   private isMetatype(address: number, depth: number): boolean {
@@ -197,6 +212,7 @@ export class TypeTable {
       weakListOffset,
     };
     this.plans.push(plan);
+    if (index < this.preSizes.length) this.preSizes[index] = plan.preSize;
     this.known.set(address, index);
     return index;
   }
