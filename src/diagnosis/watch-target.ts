@@ -95,8 +95,10 @@ export async function watchTarget(pid: number, options: WatchTargetOptions): Pro
   for (;;) {
     const left = deadline - spent();
     if (left <= 0 || options.signal?.aborted) break;
+    // Another snapshot of a big heap may take longer than there is.
+    if (observation.moments.length >= 3 && left < observation.lastCostMs * 0.8) break;
     progress(waitingFor(observation, judged, interval));
-    await sleep(Math.min(left, Math.max(interval, observation.lastCostMs * 1.5)), options.signal);
+    await sleep(Math.min(left, Math.max(interval, observation.lastCostMs * 0.25)), options.signal);
     if (options.signal?.aborted) break;
     attempt(pid, observation, () => observation.take());
     if (observation.moments.length < 3) continue;
