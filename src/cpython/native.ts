@@ -8,7 +8,7 @@
  */
 import type { LoadedModule, Mapping, Memory, ThreadImage } from '../process/index.ts';
 import type { HeapBuilder } from './builder.ts';
-import { IMMORTAL_REFCOUNT, LabelKind } from './columns.ts';
+import { IMMORTAL_REFCOUNT, LabelKind, NodeFlag } from './columns.ts';
 import { referenceSurplus } from './reconcile.ts';
 
 /** Memory in which C variables are, and what to call it. */
@@ -118,8 +118,8 @@ export function findNativeReferences(
   reach(heap, reached, 0);
   for (const { node } of found) reach(heap, reached, node);
   for (let n = 1; n < heap.nodeCount; n++) {
-    if (reached[n] === 0 && (surplus[n] > 0 || heap.refcount[n] === IMMORTAL_REFCOUNT))
-      found.push({ node: n, from: '' });
+    const forever = heap.refcount[n] === IMMORTAL_REFCOUNT || (heap.flags[n] & NodeFlag.static) !== 0;
+    if (reached[n] === 0 && (surplus[n] > 0 || forever)) found.push({ node: n, from: '' });
   }
   return found;
 }
