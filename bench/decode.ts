@@ -37,6 +37,11 @@ for (const python of onePythonPerMinor()) {
     edges = decoded.columns.edgeCount;
   }
   const ms = median(decoding);
-  const cells = [python.version.padEnd(8), String(objects).padStart(9), String(edges).padStart(10), median(read).toFixed(0).padStart(9)];
+  const cells = [
+    python.version.padEnd(8),
+    String(objects).padStart(9),
+    String(edges).padStart(10),
+    median(read).toFixed(0).padStart(9),
+  ];
   console.log(`${cells.join(' ')} ${ms.toFixed(0).padStart(10)} ${(objects / ms / 1000).toFixed(2).padStart(19)}`);
 }

@@ -149,7 +149,8 @@ export class TypeTable {
     const meta = this.memory.word(address + this.layout.object.type);
     if (meta !== this.typeType) {
       const slot = (meta / 16) & (CACHE_SIZE - 1);
-      if (this.cacheKey[slot] === meta && (this.plans[this.cacheIndex[slot]].flags & TypeFlag.typeSubclass) === 0) return -1;
+      if (this.cacheKey[slot] === meta && (this.plans[this.cacheIndex[slot]].flags & TypeFlag.typeSubclass) === 0)
+        return -1;
       if (!this.isMetatype(meta, 4)) return -1;
     }
     return this.known.get(address) ?? this.describe(address);
