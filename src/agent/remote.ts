@@ -63,7 +63,9 @@ export async function captureByAgent(pid: number, options: AgentOptions = {}): P
     const script = join(directory, 'run.py');
     const answer = join(directory, 'heap.agent');
     writeFileSync(script, scriptFor(join(inside, 'heap.agent')), { mode: 0o644 });
-    ask(pid, target.innerPid, target.executable, join(inside, 'run.py'), isApart(pid, target.sameNamespace));
+    const rootPath = readlinkSync(root);
+    const executable = inRoot(target.executable, rootPath);
+    ask(pid, target.innerPid, executable, join(inside, 'run.py'), isApart(rootPath, target.sameNamespace));
     await written(pid, answer, script, options.timeoutMs ?? TIMEOUT_MS);
     return { file: answer, [Symbol.dispose]: remove };
   } catch (error) {
@@ -72,8 +74,16 @@ export async function captureByAgent(pid: number, options: AgentOptions = {}): P
   }
 }
 
-function isApart(pid: number, same: { readonly mnt: boolean | undefined; readonly pid: boolean | undefined }): boolean {
-  return same.mnt === false || same.pid === false || readlinkSync(`/proc/${pid}/root`) !== '/';
+function isApart(
+  root: string,
+  same: { readonly mnt: boolean | undefined; readonly pid: boolean | undefined },
+): boolean {
+  return same.mnt === false || same.pid === false || root !== '/';
+}
+
+/** The executable's path as the program itself has it. */
+function inRoot(executable: string, root: string): string {
+  return root !== '/' && executable.startsWith(`${root}/`) ? executable.slice(root.length) : executable;
 }
 
 function ask(pid: number, innerPid: number, executable: string, script: string, apart: boolean): void {

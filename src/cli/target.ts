@@ -1,5 +1,6 @@
-/** TARGET on the command line: a pid, a core file or a snapshot file, opened as a heap graph in this one place. */
+/** TARGET on the command line: a pid, a core file, a snapshot file or a file of the agent's, opened as a heap graph in this one place. */
 import { existsSync, statSync } from 'node:fs';
+import { captureByAgent, isAgentFile, readAgentFile } from '../agent/index.ts';
 import { type MemoryPart, residency, residencyFacts } from '../analysis/index.ts';
 import { type CollectorFacts, decode, type HeapOrigin, NodeFlag } from '../cpython/index.ts';
 import { HeapGraph, readSnapshot } from '../heap/index.ts';
@@ -63,13 +64,25 @@ export async function openTarget(target: string, options: OpenOptions): Promise<
   if (kind === 'snapshot') {
     options.progress.say(`reading ${target}`);
     const begun = performance.now();
-    const graph = await readSnapshot(target);
+    const graph = isAgentFile(target) ? readAgentFile(target) : await readSnapshot(target);
     const seconds = { read: (performance.now() - begun) / 1000, decode: 0 };
     return { kind, graph, facts: (graph.facts ?? {}) as TargetFacts, seconds };
   }
   using image = kind === 'core' ? openCore(target) : capture(Number(target), { via: options.via ?? 'auto' });
   options.progress.say(`reading the heap of ${kind === 'core' ? target : `process ${target}`}`);
   return { kind, ...readHeap(image, options.account === true) };
+}
+
+/** Has a live process tell of its heap itself, by code that runs inside it. */
+export async function openByAgent(pid: number, progress: Progress): Promise<OpenedTarget> {
+  progress.say(`asking process ${pid} to run the agent`);
+  const begun = performance.now();
+  using captured = await captureByAgent(pid);
+  const asked = performance.now();
+  progress.say('reading what the agent wrote');
+  const graph = readAgentFile(captured.file);
+  const seconds = { read: (asked - begun) / 1000, decode: (performance.now() - asked) / 1000 };
+  return { kind: 'process', graph, facts: (graph.facts ?? {}) as TargetFacts, seconds };
 }
 
 function readHeap(image: ProcessImage, account: boolean): Omit<OpenedTarget, 'kind'> {

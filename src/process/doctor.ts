@@ -133,7 +133,7 @@ export function examine(pid?: number): DoctorReport {
       fork: outlook('fork', 'the program stops for some milliseconds and is read at leisure'),
       freeze: outlook('freeze', 'the program stops for as long as its memory takes to be copied'),
       core: coreOutlook(outlook('core', ''), gcore),
-      agent: outlook('agent', 'needs leakscope_agent imported by the program, or Python 3.14 and sys.remote_exec'),
+      agent: outlook('agent', agentWorks(target, obstacles)),
     },
     watchpoints: outlook('watchpoints', tries.debugRegister.why),
     obstacles,
@@ -259,6 +259,17 @@ function forkObstacles(target: DoctorTarget): Obstacle[] {
   if (reason === undefined) return [];
   const id = /memory/.test(reason) ? 'little-memory' : 'no-fork';
   return [{ id, what: `it cannot be forked: ${reason}`, blocks: ['fork'], remedies: allRemedies(id, target) }];
+}
+
+/** Why the agent would work: it can be put into a running Python from 3.14 on, with the permission that tracing needs. */
+function agentWorks(target: DoctorTarget | undefined, obstacles: readonly Obstacle[]): string {
+  const load = 'only from inside: the program must import leakscope_agent';
+  if (target?.python === undefined) return `${load}; Python 3.14 and newer can be asked to run it`;
+  const [, minor = 0] = target.python.version.split('.').map(Number);
+  if (minor < 14) return load;
+  return obstacles.some(({ blocks }) => blocks.includes('freeze'))
+    ? `${load}; it cannot be asked to run it without the permission that tracing needs`
+    : 'the program can be asked to run it (sys.remote_exec): leakscope snapshot PID --via agent';
 }
 
 function coreOutlook(outlook: Outlook, gcore: string | undefined): Outlook {

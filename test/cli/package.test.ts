@@ -29,8 +29,23 @@ test('the package is built, packed, installed and runs', async () => {
   expect(doctor.stderr).toBe('');
 
   const inside = join(home, 'node_modules', 'leakscope');
-  for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md', 'demo/serve.py', 'demo/app/server.py']) {
+  for (const file of [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'demo/serve.py',
+    'demo/app/server.py',
+    'src/agent/leakscope_agent/capture.py',
+  ]) {
     expect(existsSync(join(inside, file)), file).toBe(true);
   }
-  expect(readdirSync(inside).sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'demo', 'dist', 'package.json']);
+  expect(readdirSync(inside).sort()).toEqual([
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'demo',
+    'dist',
+    'package.json',
+    'src',
+  ]);
 });

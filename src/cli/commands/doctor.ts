@@ -49,7 +49,7 @@ function documentOf(report: DoctorReport): DoctorDocument {
   const { target, captures, watchpoints } = report;
   const [decisive] = blocking(report);
   const of = report.pid === undefined ? 'processes of this user' : `process ${report.pid}`;
-  const { fork, freeze, core } = captures;
+  const { fork, freeze, core, agent } = captures;
   return {
     schema: 1,
     target:
@@ -64,6 +64,7 @@ function documentOf(report: DoctorReport): DoctorDocument {
       { via: 'fork', works: fork.works, detail: fork.why },
       { via: 'freeze', works: freeze.works, detail: freeze.why },
       { via: 'core', works: core.works, detail: core.why },
+      { via: 'agent', works: agent.works, detail: agent.why },
       { via: 'watchpoints', works: watchpoints.works, detail: watchpoints.why },
     ],
   };

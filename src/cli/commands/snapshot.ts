@@ -1,14 +1,16 @@
 /** `leakscope snapshot TARGET -o FILE`: the heap of one moment, kept. */
 import { type Command, Option } from 'commander';
+import { AGENT_DIRECTORY } from '../../agent/index.ts';
 import { NodeFlag } from '../../cpython/index.ts';
 import { type HeapGraph, writeSnapshot } from '../../heap/index.ts';
 import { snapshotText } from '../../report/index.ts';
 import { addCommand, type ViaOptions, viaOption } from '../command.ts';
 import { answer, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
-import { documentHead, openTarget } from '../target.ts';
+import { documentHead, kindOf, openByAgent, openTarget } from '../target.ts';
 
-interface SnapshotOptions extends CommonOptions, ViaOptions {
+interface SnapshotOptions extends CommonOptions {
+  readonly via: ViaOptions['via'] | 'agent';
   readonly output: string;
 }
 
@@ -24,12 +26,15 @@ export function addSnapshot(program: Command): void {
     notes: [
       'The file holds type names, attribute names, sizes and references, and string keys that are identifiers.',
       'Values of the program are not in it.',
+      '',
+      '--via agent runs code inside the program, for where neither fork nor freeze is possible. Python 3.14 and newer can',
+      `be asked to; in others import leakscope_agent: it is in ${AGENT_DIRECTORY}`,
     ].join('\n'),
     withoutOutput: true,
   })
     .argument('<TARGET>', 'a pid, a core file or a snapshot file')
     .requiredOption('-o, --output <FILE>', 'the snapshot file, written whole or not at all')
-    .addOption(viaOption())
+    .addOption(viaOption().choices(['auto', 'fork', 'freeze', 'agent']))
     .addOption(
       new Option('--values <WHICH>', 'which values of the program to record').choices(['none']).default('none'),
     )
@@ -38,7 +43,11 @@ export function addSnapshot(program: Command): void {
 
 async function snapshot(target: string, options: SnapshotOptions): Promise<void> {
   const progress = progressTo(process.stderr, options.quiet === true);
-  const { graph, facts, seconds } = await openTarget(target, { ...options, progress, account: true });
+  const { via, ...rest } = options;
+  const { graph, facts, seconds } =
+    via === 'agent' && kindOf(target) === 'process'
+      ? await openByAgent(Number(target), progress)
+      : await openTarget(target, { ...rest, via: via === 'agent' ? 'auto' : via, progress, account: true });
   progress.say(`writing ${options.output}`);
   const begun = performance.now();
   const { bytes } = await writeSnapshot(options.output, graph.columns, graph.origin, facts);
