@@ -44,7 +44,7 @@ export interface CategoryHint {
 const handleTypes =
   /^(socket|SSLSocket|TextIOWrapper|BufferedReader|BufferedWriter|BufferedRandom|FileIO|SelectorKey|Popen|mmap|StreamReader|StreamWriter|_SelectorSocketTransport|epoll|Connection|DirEntry|ScandirIterator|TarFile|ZipFile)$/;
 const generatorTypes =
-  /^(generator|coroutine|async_generator|Task|_asyncio\.Task|_tee_dataobject|itertools\._tee.*|tee|_tee|async_generator_asend|Future)$/;
+  /^(generator|coroutine|async_generator|Task|_asyncio\.Task|_tee_dataobject|itertools\._tee.*|tee|_tee|async_generator_asend)$/;
 
 /** Categories with a positive score, best first. */
 export function categoryHints(
@@ -96,7 +96,7 @@ export function categoryHints(
   if (types.some(t => (project.classes.get(t) ?? []).some(c => c.bases.includes('type'))))
     add('class-or-code-growth', 3, 'classes of a metaclass grow');
   if (
-    /\bmemo\b|_exit_callbacks|mock_calls|rawdata|Pickler|Parser|\bElement\b/.test(path) ||
+    /_exit_callbacks|mock_calls|rawdata|Pickler|Parser|\bElement\b|ickler\w*\b.*\bmemo\b/.test(path) ||
     /^(Pickler|Unpickler|Element|XMLPullParser|StringIO|BytesIO|ExitStack|AsyncExitStack|Mock|MagicMock|HTMLParser)$/.test(
       facts.holderKind.split('.').at(-1)!,
     )

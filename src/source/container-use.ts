@@ -17,6 +17,7 @@ import {
   functionName,
   functionScope,
   globalPlace,
+  importedPath,
   methodClass,
   openProject,
   type Place,
@@ -24,7 +25,17 @@ import {
   typeOf,
   variablePlace,
 } from './project.ts';
-import { bare, descendants, enclosing, parts, type SyntaxNode, sameText, statementOf, textOf } from './syntax.ts';
+import {
+  bare,
+  child,
+  descendants,
+  enclosing,
+  parts,
+  type SyntaxNode,
+  sameText,
+  statementOf,
+  textOf,
+} from './syntax.ts';
 
 /** How the diagnosis names a holder: a module global, an attribute of a class's instances, or a variable of a function. */
 export interface HolderName {
@@ -128,7 +139,8 @@ export function describePlace(project: Project, place: Place, holder: HolderName
   const bounds = findBounds(aliases, operations);
   const touching = touches(operations);
   const removals = of('remove').filter(o => !touching.has(o));
-  const stores = of('store').filter((o, i, all) => all.findIndex(x => x.node === o.node && x.how === o.how) === i);
+  const written = of('store').filter((o, i, all) => all.findIndex(x => x.node === o.node && x.how === o.how) === i);
+  const stores = written.length > 0 ? written : storingReads(project, operations);
   const missed = missedPaths(project, operations, removals);
   const removalSites = removals.map(o => describeRemoval(aliases, o, site(o), operations, missed.length > 0));
   const bounded = bounds.some(b => b.kind !== 'weak');
@@ -149,6 +161,17 @@ export function describePlace(project: Project, place: Place, holder: HolderName
     sentences: [],
   };
   return { use: { ...use, sentences: explain(use) }, aliases, operations };
+}
+
+/** A defaultdict makes an entry for each key that is asked for: where nothing else stores, `d[k]` does. */
+function storingReads(project: Project, operations: readonly Operation[]): Operation[] {
+  const makes = operations.some(o => {
+    const made = o.act === 'create' && o.value !== null ? bare(o.value) : null;
+    if (made?.kind !== 'call') return false;
+    return importedPath(project, child(made, 'function') ?? made) === 'collections.defaultdict';
+  });
+  if (!makes) return [];
+  return operations.filter(o => o.act === 'read' && o.how === 'item').map(o => ({ ...o, act: 'store' as const }));
 }
 
 /** Resolves a holder's name to its place; unknown names give a place nothing matches. */

@@ -1,4 +1,5 @@
 """Double-entry ledger with an in-memory journal."""
+import itertools
 import os
 import time
 from collections import namedtuple

@@ -42,6 +42,27 @@ const programs: [string, string, string | null, string[], string, Partial<HeapFa
     `LOCKS = {}\nclass Lock:\n    pass\ndef run(k):\n    LOCKS[k] = Lock()\n    work(k)\n    del LOCKS[k]\n`,
   ],
   [
+    'unreleased-reference',
+    'calls given up: the future in them is no coroutine',
+    '__main__.client.pending',
+    ['Call', '_asyncio.Future'],
+    `class Call:\n    def __init__(self, n, future):\n        self.n = n\n        self.future = future\nclass Client:\n    def __init__(self):\n        self.pending = {}\n    def begin(self, n, loop):\n        call = Call(n, loop.create_future())\n        self.pending[n] = call\n        return call\n    def on_line(self, n):\n        call = self.pending.pop(n, None)\n        if call is not None:\n            call.future.set_result(1)\nclient = Client()\n`,
+  ],
+  [
+    'unbounded-cache',
+    'a dict that only happens to be called memo',
+    '__main__.memo',
+    ['Place'],
+    `memo = {}\nclass Place:\n    pass\ndef locate(lat, lon):\n    try:\n        return memo[lat, lon]\n    except KeyError:\n        place = Place()\n        memo[lat, lon] = place\n        return place\n`,
+  ],
+  [
+    'global-container',
+    'a defaultdict that is only read',
+    '__main__.USAGE',
+    ['Usage'],
+    `from collections import defaultdict\nclass Usage:\n    used = 0\nUSAGE = defaultdict(Usage)\ndef allowed(client):\n    return USAGE[client].used < 9\n`,
+  ],
+  [
     'global-container',
     'audit trail',
     '__main__.AUDIT',
