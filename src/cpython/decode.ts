@@ -491,9 +491,13 @@ class HeapDecoder {
     const pool = Math.floor(address / p.poolSize) * p.poolSize;
     if (this.poolSet.has(pool / p.poolSize)) {
       const blockSize = (memory.uint32(pool + p.sizeIndex) + 1) * 16;
-      return (address - pool - p.headerSize) % blockSize === 0 && address - pool < memory.uint32(pool + p.nextOffset)
-        ? blockSize
-        : 0;
+      if ((address - pool - p.headerSize) % blockSize !== 0 || address - pool >= memory.uint32(pool + p.nextOffset))
+        return 0;
+      // A pointer to an object's gc head is no pointer to memory of its own.
+      const head = layout.gc.headSize;
+      const isObject =
+        this.heap.known(address + head) !== 0 || this.heap.known(address + head + layout.managed.preHeaderSize) !== 0;
+      return isObject ? 0 : blockSize;
     }
     const sizeWord = memory.word(address - 8);
     const chunk = sizeWord - (sizeWord % 8);
@@ -639,7 +643,6 @@ class HeapDecoder {
       decoders[type](heap, a, node, plan);
       if (plan.slots.length > 0 || plan.managedDict || plan.heapType || plan.dictOffset !== 0)
         decodeInstanceParts(heap, a, plan);
-      if (plan.inlineValues && heap.sizes.inlineValues) heap.size[node] += inlineValuesSize(heap, a, plan);
     }
   }
 }

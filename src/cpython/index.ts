@@ -11,15 +11,25 @@ export {
   labelKind,
   labelPayload,
   makeLabel,
-  type NodeIndex,
   NodeFlag,
+  type NodeIndex,
   type StringIndex,
   type TypeIndex,
   type TypeInfo,
 } from './columns.ts';
 export { type AllocatorFacts, type CollectorFacts, type Decoded, type DecodeOptions, decode } from './decode.ts';
+export {
+  attributeWord,
+  isCollecting,
+  itemBound,
+  itemWord,
+  refcountWord,
+  sizeWord,
+  type WatchedWord,
+  youngestTail,
+} from './growing.ts';
 export { findRuntime, type Interpreter, type Runtime, type ThreadState } from './interpreter.ts';
-export { attributeWord, isCollecting, itemBound, itemWord, refcountWord, sizeWord, type WatchedWord, youngestTail } from './growing.ts';
-export { type StackLine, StackReader } from './stack.ts';
 export { poolBlockInUse } from './pools.ts';
 export { type RawBlocks, rawPoolBlocks } from './raw-blocks.ts';
+export { ownsReference, referenceSurplus } from './reconcile.ts';
+export { type StackLine, StackReader } from './stack.ts';

@@ -111,6 +111,8 @@ export const decodeModule: Decoder = (heap, a, node) => {
   const size = moduleStateSize(heap, a);
   if (state === 0 || size <= 0 || size >= 1 << 20) return;
   const label = heap.label(LabelKind.internal, 'state');
+  visited.clear();
+  bytesLeft = MAX_SCAN_BYTES;
   for (let offset = 0; offset + 8 <= size; offset += 8) {
     const word = memory.word(state + offset);
     const target = word < 0x1000 ? 0 : heap.plausible(word);
@@ -139,11 +141,23 @@ function decodeAtexitState(heap: HeapBuilder, state: number): void {
   }
 }
 
+/** Blocks of native memory that the scan of one object has been to, and how many bytes it may still read. */
+const visited = new Set<number>();
+let bytesLeft = 0;
+const MAX_SCAN_BYTES = 1 << 18;
+
 /**
- * Appends an inferred edge for each word in a block that points at an object. A word that points at the start of another
- * block of native memory leads on, one step: what an extension object keeps is often in memory that it has allocated.
+ * Appends an inferred edge for each word in a block that points at an object. A word that points at the start of a block
+ * of native memory leads on, at most `steps` times: what an extension object keeps is often in memory that it allocated
+ * (pybind11: the instance, the C++ object, its vector's items).
  */
-export function scanForReferences(heap: HeapBuilder, start: number, size: number, labelBase = 0, steps = 1): void {
+export function scanForReferences(heap: HeapBuilder, start: number, size: number, labelBase = 0, steps = 2): void {
+  visited.clear();
+  bytesLeft = MAX_SCAN_BYTES;
+  scanBlock(heap, start, size, labelBase, steps);
+}
+
+function scanBlock(heap: HeapBuilder, start: number, size: number, labelBase: number, steps: number): void {
   const { memory } = heap;
   for (let offset = 0; offset + 8 <= size; offset += 8) {
     const word = memory.word(start + offset);
@@ -154,10 +168,13 @@ export function scanForReferences(heap: HeapBuilder, start: number, size: number
   }
 }
 
-/** The same for the block of native memory that begins at `address`, if one does. */
+/** The same for the block of native memory that begins at `address`, if one does and it was not yet read. */
 function scanNativeBlock(heap: HeapBuilder, address: number, labelBase: number, steps: number): void {
   const bytes = heap.nativeBlockBytes(address);
-  if (bytes > 0) scanForReferences(heap, address, bytes, labelBase, steps - 1);
+  if (bytes === 0 || bytes > bytesLeft || visited.has(address)) return;
+  visited.add(address);
+  bytesLeft -= bytes;
+  scanBlock(heap, address, bytes, labelBase, steps - 1);
 }
 
 export const decodeType: Decoder = (heap, a, node, plan) => {

@@ -160,7 +160,7 @@ export function decodeItems(heap: HeapBuilder, items: number, count: number): vo
   let at = heap.memory.offsetOf(items) / 4;
   for (let i = 0; i < count; i++, at += 2) {
     const item = words[at] + words[at + 1] * 0x1_0000_0000;
-    if (item !== 0) heap.edge(item, makeLabel(LabelKind.index, i < MAX_INDEX ? i : MAX_INDEX));
+    if (item !== 0) heap.edge(item, makeLabel(LabelKind.index, Math.min(i, MAX_INDEX)));
   }
 }
 
@@ -202,7 +202,7 @@ export const decodeDeque: Decoder = (heap, a, node, plan) => {
       heap.miss('deque in the middle of a change');
       return;
     }
-    heap.edge(memory.word(block + d.blockData + 8 * index), makeLabel(LabelKind.index, i < MAX_INDEX ? i : MAX_INDEX));
+    heap.edge(memory.word(block + d.blockData + 8 * index), makeLabel(LabelKind.index, Math.min(i, MAX_INDEX)));
     if (++index === d.blockLength) {
       index = 0;
       block = memory.word(block + d.blockRight);

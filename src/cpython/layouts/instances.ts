@@ -58,7 +58,7 @@ function decodeManagedDict(heap: HeapBuilder, a: number, plan: TypePlan): void {
   }
 }
 
-/** Bytes that `sys.getsizeof` counts for an instance besides its type's basic size: the inline values (3.13 on). */
+/** Bytes of the values inside an instance, behind its basic size (3.13 on). `sys.getsizeof` does not count them. */
 export function inlineValuesSize(heap: HeapBuilder, a: number, plan: TypePlan): number {
   if (!plan.inlineValues) return 0;
   const values = a + plan.basicSize;

@@ -4,8 +4,6 @@ export interface SizeFacts {
   readonly leastDigits: number;
   /** Static types count a gc header that they do not have (3.11 and 3.12: the metatype decides). */
   readonly staticTypeHead: boolean;
-  /** Values inside an object count. */
-  readonly inlineValues: boolean;
   /** _pickle.Pickler: offset of output_buffer. */
   readonly picklerOutput: number;
   /** _pickle.Unpickler: offsets of marks, marks_size, and of the C strings input_line, encoding, errors. */
@@ -21,7 +19,6 @@ export interface SizeFacts {
 const first: SizeFacts = {
   leastDigits: 0,
   staticTypeHead: false,
-  inlineValues: false,
   picklerOutput: 64,
   unpickler: { marks: 240, marksSize: 256, texts: [152, 224, 232] },
   ctypesFormat: 136,
