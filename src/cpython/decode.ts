@@ -495,8 +495,10 @@ class HeapDecoder {
         return 0;
       // A pointer to an object's gc head is no pointer to memory of its own.
       const head = layout.gc.headSize;
+      const preHead = head + layout.managed.preHeaderSize;
       const isObject =
-        this.heap.known(address + head) !== 0 || this.heap.known(address + head + layout.managed.preHeaderSize) !== 0;
+        (head < blockSize && this.heap.known(address + head) !== 0) ||
+        (preHead < blockSize && this.heap.known(address + preHead) !== 0);
       return isObject ? 0 : blockSize;
     }
     const sizeWord = memory.word(address - 8);

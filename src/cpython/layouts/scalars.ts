@@ -1,4 +1,5 @@
 /** Objects without references: numbers, text, bytes. Only their sizes and lengths. */
+import type { HeapBuilder } from '../builder.ts';
 import { LabelKind } from '../columns.ts';
 import type { Decoder } from './decoder.ts';
 
@@ -12,6 +13,16 @@ export const decodeInt: Decoder = (heap, a, node, plan) => {
   const count = Math.max(heap.sizes.leastDigits, digitCount);
   heap.size[node] = plan.preSize + (form === 'size' || !plan.heapType ? digits : plan.basicSize) + 4 * count;
 };
+
+/**
+ * To 3.11 an ASCII string keeps the wchar_t text that some C function has asked it for, in the last word of its structure:
+ * 48 bytes instead of 40.
+ */
+function wideBytes(heap: HeapBuilder, a: number, length: number): number {
+  const { asciiSize } = heap.layout.unicode;
+  const WITH_WIDE = 48;
+  return asciiSize === WITH_WIDE && heap.memory.word(a + asciiSize - 8) !== 0 ? 4 * (length + 1) : 0;
+}
 
 /** Bytes of the str object at `a`, without what stands before it; from `unicode_sizeof`, Objects/unicodeobject.c. */
 export const decodeText: Decoder = (heap, a, node, plan) => {
@@ -33,7 +44,7 @@ export const decodeText: Decoder = (heap, a, node, plan) => {
     return;
   }
   if (((state >>> u.ascii.shift) & u.ascii.mask) !== 0) {
-    heap.size[node] = plan.preSize + u.asciiSize + length + 1;
+    heap.size[node] = plan.preSize + u.asciiSize + length + 1 + wideBytes(heap, a, length);
     return;
   }
   const utf8 = memory.word(a + u.utf8);
