@@ -63,7 +63,11 @@ export class StackReader {
     const { reader } = this;
     const { thread, frameObject, code: c } = this.runtime.layout;
     const lines: StackLine[] = [];
-    for (let at = reader.word(state + thread.frameObject); at !== 0 && lines.length < limit; at = reader.word(at + frameObject.back)) {
+    for (
+      let at = reader.word(state + thread.frameObject);
+      at !== 0 && lines.length < limit;
+      at = reader.word(at + frameObject.back)
+    ) {
       const code = reader.word(at + frameObject.code);
       if (!this.isCode(code)) break;
       const last = reader.int32(at + frameObject.lasti);
@@ -76,13 +80,18 @@ export class StackReader {
     const { reader } = this;
     const { thread, frame: f, code: c } = this.runtime.layout;
     const lines: StackLine[] = [];
-    let at = thread.cframe >= 0 ? reader.word(reader.word(state + thread.cframe) + thread.cframeCurrent) : reader.word(state + thread.currentFrame);
+    let at =
+      thread.cframe >= 0
+        ? reader.word(reader.word(state + thread.cframe) + thread.cframeCurrent)
+        : reader.word(state + thread.currentFrame);
     for (let i = 0; at !== 0 && lines.length < limit && i < limit * 2; i++) {
       let code = reader.word(at + f.executable);
       if (f.stackRefTags !== 0) code -= code % (f.stackRefTags + 1);
       const owner = reader.uint8(at + f.owner);
       if (owner !== f.owners.cStack && owner !== f.owners.interpreter && this.isCode(code)) {
-        lines.push(this.lineAt(code, reader.word(at + f.instruction) - (code + c.codeAdaptive)));
+        const line = this.lineAt(code, reader.word(at + f.instruction) - (code + c.codeAdaptive));
+        // Code of the interpreter's own, such as what runs `__init__` for a call of a class (3.13), has no file.
+        if (line.file !== line.function) lines.push(line);
       }
       at = reader.word(at + f.previous);
     }
@@ -104,7 +113,8 @@ export class StackReader {
     let names = this.names.get(code);
     if (names === undefined) {
       const c = runtime.layout.code;
-      const text = (offset: number) => (offset < 0 ? undefined : readText(reader, runtime.layout, reader.word(code + offset)));
+      const text = (offset: number) =>
+        offset < 0 ? undefined : readText(reader, runtime.layout, reader.word(code + offset));
       names = { file: text(c.fileName) ?? '?', function: text(c.qualname) ?? text(c.name) ?? '?' };
       this.names.set(code, names);
     }

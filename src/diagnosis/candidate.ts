@@ -1,9 +1,18 @@
 /**
  * From growth to candidates: which holders gained steadily, which have stopped, which only churn.
  */
+
+import {
+  expressionOf,
+  fingerprintOf,
+  type GrowingType,
+  type GrowthHolder,
+  type PathStep,
+  pathElements,
+  pathTo,
+} from '../analysis/index.ts';
 import { LabelKind, labelKind } from '../cpython/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
-import { type GrowingType, type GrowthHolder, type PathStep, expressionOf, fingerprintOf, pathElements, pathTo } from '../analysis/index.ts';
 
 export type Trend =
   /** Gained in every interval, and no less in the last ones than in the first. */
@@ -39,7 +48,11 @@ export interface Candidate {
 const FEWEST = 5;
 
 /** The candidates among growth holders, most bytes first. `seconds` are the snapshots' times. */
-export function candidatesOf(graph: HeapGraph, holders: readonly GrowthHolder[], seconds: readonly number[]): Candidate[] {
+export function candidatesOf(
+  graph: HeapGraph,
+  holders: readonly GrowthHolder[],
+  seconds: readonly number[],
+): Candidate[] {
   const candidates: Candidate[] = [];
   for (const growth of holders) {
     // Objects of the last interval may be passing through; what was born before it has proved that it stays.
@@ -62,7 +75,10 @@ export function candidatesOf(graph: HeapGraph, holders: readonly GrowthHolder[],
       steps,
       expression: growth.kind === 'object' ? expressionOf(graph, steps) : '',
       path: growth.kind === 'object' ? pathElements(graph, steps) : [],
-      fingerprint: growth.kind === 'object' ? fingerprintOf(graph, steps, types[0]?.type ?? '') : `${growth.kind}:${types[0]?.type ?? ''}`,
+      fingerprint:
+        growth.kind === 'object'
+          ? fingerprintOf(graph, steps, types[0]?.type ?? '')
+          : `${growth.kind}:${types[0]?.type ?? ''}`,
       types,
     });
   }
@@ -74,7 +90,8 @@ function placeOf(graph: HeapGraph, growth: GrowthHolder): PathStep[] {
   const steps = [...pathTo(graph, growth.node)];
   if (growth.slot === undefined) return steps;
   const kind = labelKind(growth.slot);
-  if (kind === LabelKind.root || kind === LabelKind.keyNode || kind === LabelKind.index || kind === LabelKind.keyObject) return steps;
+  if (kind === LabelKind.root || kind === LabelKind.keyNode || kind === LabelKind.index || kind === LabelKind.keyObject)
+    return steps;
   const { edgeStart, edgeLabel, edgeTarget } = graph.columns;
   for (let e = edgeStart[growth.node]; e < edgeStart[growth.node + 1]; e++) {
     if (edgeLabel[e] === growth.slot) return [...steps, { edge: e, node: edgeTarget[e] }];
@@ -112,7 +129,8 @@ function netShare(growth: GrowthHolder, series: readonly number[]): number {
  */
 function trendOf(growth: GrowthHolder, series: readonly number[], seconds: readonly number[]): Trend {
   const rates: number[] = [];
-  for (let i = 1; i < series.length; i++) rates.push((series[i] - series[i - 1]) / Math.max(1e-3, seconds[i] - seconds[i - 1]));
+  for (let i = 1; i < series.length; i++)
+    rates.push((series[i] - series[i - 1]) / Math.max(1e-3, seconds[i] - seconds[i - 1]));
   const mean = sum(rates) / rates.length;
   if (mean <= 0) return 'stopped';
   if (rates.length < 2) return 'unclear';
@@ -124,7 +142,9 @@ function trendOf(growth: GrowthHolder, series: readonly number[], seconds: reado
   // Each interval left survivors, not only the latest.
   if (!growth.born.every(n => n > 0)) return 'unclear';
   const half = Math.floor(rates.length / 2);
-  return rateOf(series, seconds, rates.length - half, rates.length) < 0.75 * rateOf(series, seconds, 0, half) ? 'slowing' : 'steady';
+  return rateOf(series, seconds, rates.length - half, rates.length) < 0.75 * rateOf(series, seconds, 0, half)
+    ? 'slowing'
+    : 'steady';
 }
 
 /** Gain per second from one snapshot to another. */
@@ -132,7 +152,17 @@ function rateOf(series: readonly number[], seconds: readonly number[], from: num
   return (series[to] - series[from]) / Math.max(1e-3, seconds[to] - seconds[from]);
 }
 
-const TELLING = new Set(['traceback', 'frame', 'generator', 'coroutine', 'async_generator', 'socket.socket', '_io.TextIOWrapper', '_io.BufferedReader', '_io.FileIO']);
+const TELLING = new Set([
+  'traceback',
+  'frame',
+  'generator',
+  'coroutine',
+  'async_generator',
+  'socket.socket',
+  '_io.TextIOWrapper',
+  '_io.BufferedReader',
+  '_io.FileIO',
+]);
 const PLAIN = new Set(['str', 'int', 'float', 'bytes', 'NoneType', 'bool', 'tuple', 'cell']);
 
 /** Classes of the program before what they are made of; among equals the more numerous first. */
@@ -143,7 +173,8 @@ export function byTelling(types: readonly GrowingType[], stayed: number): Growin
     if (PLAIN.has(t.type)) weight *= 0.01;
     else if (TELLING.has(t.type)) weight *= 4;
     else if (t.heapType) weight *= t.layout === 'instance' || t.layout === 'type' ? 8 : 4;
-    else if (t.type === 'dict' || t.type === 'list' || t.type === 'set' || t.type === 'collections.deque') weight *= 0.2;
+    else if (t.type === 'dict' || t.type === 'list' || t.type === 'set' || t.type === 'collections.deque')
+      weight *= 0.2;
     return weight;
   };
   return types.filter(t => sum(t.born) >= 2).sort((a, b) => score(b) - score(a));

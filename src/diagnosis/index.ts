@@ -4,4 +4,4 @@
  */
 export type { Category, Evidence, MemoryKind, Site, SourceExcerpt, Suspect, SuspectType, Verdict } from './verdict.ts';
 export { VERSION } from './version.ts';
-export { watchTarget, type WatchTargetOptions } from './watch-target.ts';
+export { type WatchTargetOptions, watchTarget } from './watch-target.ts';

@@ -2,9 +2,10 @@
 import { elementsOf, expressionOf, findGarbage, type PathStep } from '../analysis/index.ts';
 import { type HeapGraph, labelText } from '../heap/index.ts';
 import type { Candidate } from './candidate.ts';
-import { memoryParts, type MemorySummary } from './memory-parts.ts';
+import { type MemorySummary, memoryParts } from './memory-parts.ts';
 import type { Observation } from './observation.ts';
 import { programClasses } from './place.ts';
+import { ownerOf } from './project-files.ts';
 import type { Category, Site, Suspect, Verdict } from './verdict.ts';
 import { VERSION } from './version.ts';
 import type { Judged } from './watch-target.ts';
@@ -26,14 +27,21 @@ export function makeVerdict(findings: Findings): Verdict {
   const { observation, leaks, judged } = findings;
   const { origin } = observation.latest.graph;
   const memory = memoryParts(observation);
-  const ranked = leaks.map(leak => ({ suspect: suspectOf(leak, 0, observation), bytesPerSecond: leak.candidate.bytesPerSecond }));
+  const ranked = leaks.map(leak => ({
+    suspect: suspectOf(leak, 0, observation),
+    bytesPerSecond: leak.candidate.bytesPerSecond,
+  }));
   if (findings.native !== undefined) ranked.push(findings.native);
   ranked.sort((a, b) => b.bytesPerSecond - a.bytesPerSecond);
   const suspects: Suspect[] = ranked.slice(0, MOST_SUSPECTS).map(({ suspect }, i) => ({ ...suspect, rank: i + 1 }));
   const growing = memory.growth_bytes_per_second;
   let verdict: Verdict['verdict'] = 'no-leak';
   let summary: string;
-  const unsettled = judged.filter(j => (j.standing === 'growing' || j.standing === 'unclear') && j.candidate.bytesPerSecond > FAINT);
+  const unsettled = judged.filter(
+    j =>
+      j.candidate.bytesPerSecond > FAINT &&
+      (j.standing === 'growing' || (j.standing === 'unclear' && stillRises(j.candidate))),
+  );
   const bounded = judged.filter(j => j.standing === 'bounded' || j.standing === 'collectable');
   const seconds = observation.elapsedSeconds;
   if (suspects.length > 0) {
@@ -46,14 +54,17 @@ export function makeVerdict(findings: Findings): Verdict {
     verdict = 'inconclusive';
     const [first] = unsettled;
     summary = `${first.candidate.expression || first.candidate.types[0]?.type} still grows, but not steadily enough to call it a leak after ${seconds.toFixed(0)} s`;
-  } else if (growing > RSS_NOISE && memory.unexplainedShare > 0.5 && memory.steady) {
+  } else if (memory.unexplained > RSS_NOISE && memory.steady) {
     verdict = 'inconclusive';
-    summary = `resident memory grows by ${(growing / 1024).toFixed(0)} KiB/s, and the growth is not in Python objects`;
+    summary = `resident memory outside of Python objects grows by ${(memory.unexplained / 1024).toFixed(0)} KiB/s, and what grows is not known`;
   } else if (bounded.length > 0) {
     summary = boundedSummary(bounded[0]);
   } else {
     const stopped = judged.find(j => j.standing === 'stopped');
-    summary = stopped === undefined ? `nothing grew steadily in ${seconds.toFixed(0)} s` : `${stopped.candidate.expression || 'what grew'} has stopped growing; nothing else grew steadily in ${seconds.toFixed(0)} s`;
+    summary =
+      stopped === undefined
+        ? `nothing grew steadily in ${seconds.toFixed(0)} s`
+        : `${stopped.candidate.expression || 'what grew'} has stopped growing; nothing else grew steadily in ${seconds.toFixed(0)} s`;
   }
   if (verdict === 'no-leak' && memory.fragmentation.share > LOTS_OF_HOLES && memory.fragmentation.bytes > MUCH) {
     suspects.push(fragmentationSuspect(memory));
@@ -61,7 +72,12 @@ export function makeVerdict(findings: Findings): Verdict {
   return {
     schema: 1,
     leakscope: VERSION,
-    target: { pid: observation.pid, python: origin.python, executable: origin.executable, command: [...origin.command] },
+    target: {
+      pid: observation.pid,
+      python: origin.python,
+      executable: origin.executable,
+      command: [...origin.command],
+    },
     observation: {
       seconds: round(seconds, 1),
       snapshots: observation.snapshots,
@@ -82,6 +98,13 @@ export function makeVerdict(findings: Findings): Verdict {
   };
 }
 
+/** Higher than ever, and rising more often than not. */
+function stillRises({ series }: Candidate): boolean {
+  let rises = 0;
+  for (let i = 1; i < series.length; i++) if (series[i] > series[i - 1]) rises++;
+  return rises >= 0.6 * (series.length - 1) && series[series.length - 1] >= Math.max(...series);
+}
+
 /** Free space inside the allocators that is worth explaining: this part of resident memory, and this many bytes. */
 const LOTS_OF_HOLES = 0.3;
 const MUCH = 4 << 20;
@@ -100,7 +123,8 @@ function fragmentationSuspect({ fragmentation: holes }: MemorySummary): Suspect 
     creation_sites: [],
     explanation: holes.sentence,
     fix: {
-      summary: 'nothing leaks: keep what lives long apart from what is made in bulk (build it before or after, or in a child process), so that whole arenas become free',
+      summary:
+        'nothing leaks: keep what lives long apart from what is made in bulk (build it before or after, or in a child process), so that whole arenas become free',
       patch: null,
     },
   };
@@ -122,7 +146,8 @@ function suspectOf(leak: Judged, rank: number, observation: Observation): Suspec
   const elapsed = observation.latest.seconds - observation.moments[0].seconds;
   const net = candidate.objectsPerSecond / Math.max(1e-9, sum(growth.born) / elapsed);
   const counts = new Map<number, number>();
-  for (let n = 0; n < graph.nodeCount; n++) counts.set(graph.columns.type[n], (counts.get(graph.columns.type[n]) ?? 0) + 1);
+  for (let n = 0; n < graph.nodeCount; n++)
+    counts.set(graph.columns.type[n], (counts.get(graph.columns.type[n]) ?? 0) + 1);
   const countOf = (address: number, name: string) => {
     let total = 0;
     graph.columns.types.forEach((t, i) => {
@@ -155,7 +180,7 @@ function suspectOf(leak: Judged, rank: number, observation: Observation): Suspec
         : null,
     path: growth.kind === 'garbage' ? cyclePath(observation, candidate) : [...candidate.path],
     store_sites: storesOf(leak, place.name !== undefined),
-    creation_sites: dedupe(leak.creations),
+    creation_sites: programFirst(dedupe(leak.creations)).slice(0, 6),
     explanation: explanationOf(leak),
     fix: cause.fix,
   };
@@ -169,7 +194,8 @@ function plainExpression(graph: HeapGraph, steps: readonly PathStep[]): string {
   for (let i = elements.length - 1; i >= 2; i--) {
     const owner = elements[i - 1].node;
     const type = graph.columns.types[graph.columns.type[owner]];
-    const inner = /^(weakref|collections|functools)\b/.test(type.name) && type.layout === 'instance' && !program(type.node);
+    const inner =
+      /^(weakref|collections|functools)\b/.test(type.name) && type.layout === 'instance' && !program(type.node);
     if (!inner || !elements[i].text.startsWith('.')) break;
     end = steps.findIndex(step => step.node === owner) + 1;
   }
@@ -183,7 +209,10 @@ function cyclePath(observation: Observation, candidate: Candidate): string[] {
   const form = findGarbage(graph, 20, tree).forms.find(f => f.nodes.some(n => types.has(graph.typeName(n))));
   if (form === undefined) return [];
   const path: string[] = [];
-  const start = Math.max(0, form.nodes.findIndex(n => graph.typeName(n) === candidate.types[0]?.type));
+  const start = Math.max(
+    0,
+    form.nodes.findIndex(n => graph.typeName(n) === candidate.types[0]?.type),
+  );
   for (let i = 0; i < form.nodes.length; i++) {
     const at = (start + i) % form.nodes.length;
     const label = labelText(graph, form.edges[at]);
@@ -202,10 +231,16 @@ function sum(values: readonly number[]): number {
 
 /** Lines that were seen at work; then those that only the source tells of, where the container's own inserts cannot be seen or are C's. */
 function storesOf(leak: Judged, named: boolean): Site[] {
-  const seen = dedupe(leak.stores);
+  const seen = programFirst(dedupe(leak.stores));
   const fromSource = leak.cause.staticStores.filter(s => !seen.some(t => t.file === s.file && t.line === s.line));
   void named;
   return [...seen, ...dedupe(fromSource).slice(0, 4)];
+}
+
+/** Lines of the program before those of libraries, more hits before fewer; what was seen before what is inferred. */
+function programFirst(sites: readonly Site[]): Site[] {
+  const rank = (site: Site) => (ownerOf(site.file) === 'program' ? 0 : 1);
+  return [...sites].sort((a, b) => rank(a) - rank(b) || b.hits - a.hits);
 }
 
 function dedupe(sites: readonly Site[]): Site[] {
@@ -222,7 +257,11 @@ function explanationOf(leak: Judged): string {
   const parts = [...leak.cause.reasons.slice(0, 3)];
   if (leak.inserted > 0) {
     const total = leak.inserted + leak.removed;
-    parts.push(leak.removed === 0 ? `all ${total} watched changes were insertions` : `of ${total} watched changes ${leak.inserted} were insertions and ${leak.removed} removals`);
+    parts.push(
+      leak.removed === 0
+        ? `all ${total} watched changes were insertions`
+        : `of ${total} watched changes ${leak.inserted} were insertions and ${leak.removed} removals`,
+    );
   }
   const text = parts.map(part => part.charAt(0).toUpperCase() + part.slice(1)).join('. ');
   return text.endsWith('.') ? text : `${text}.`;
@@ -269,7 +308,8 @@ function leakSummary(suspect: Suspect): string {
 
 function boundedSummary(j: Judged): string {
   const name = j.candidate.expression || j.candidate.types[0]?.type || 'what grows';
-  if (j.standing === 'collectable') return 'what grows is garbage in cycles, which the collector frees from time to time';
+  if (j.standing === 'collectable')
+    return 'what grows is garbage in cycles, which the collector frees from time to time';
   const length = j.candidate.series[j.candidate.series.length - 1];
   if (j.bound !== undefined) return `${name} grows, but is bounded: ${length} of at most ${j.bound} entries`;
   return `${name} grows, but is bounded: ${j.cause.reasons[0] ?? 'the program limits it'}`;

@@ -8,12 +8,14 @@ export interface MemorySummary {
   readonly parts: { readonly kind: MemoryKind; readonly bytes: number }[];
   readonly growth_bytes_per_second: number;
   readonly growth_parts: { readonly kind: MemoryKind; readonly bytes_per_second: number }[];
-  /** The part of the growth that Python objects do not explain, 0 to 1. */
-  readonly unexplainedShare: number;
-  /** Did resident memory rise all the time? */
+  /** What grows besides Python objects and free space inside the allocators: native blocks, stacks, the rest; bytes per second. */
+  readonly unexplained: number;
+  /** Did that rise in nearly every interval? */
   readonly steady: boolean;
   readonly fragmentation: Fragmentation;
 }
+
+const UNEXPLAINED = new Set<MemoryKind>(['native-blocks', 'stacks', 'other']);
 
 /** The last account of resident memory, and the slopes over all that were made. */
 export function memoryParts(observation: Observation): MemorySummary {
@@ -21,15 +23,15 @@ export function memoryParts(observation: Observation): MemorySummary {
   const last = reports[reports.length - 1];
   const growth = residencyGrowth(reports);
   const total = growth.resident.perSecond;
-  const python = growth.parts.find(p => p.kind === 'python-objects')?.perSecond ?? 0;
+  const native = reports.map(r => r.parts.filter(p => UNEXPLAINED.has(p.kind)).reduce((sum, p) => sum + p.bytes, 0));
   let rises = 0;
-  for (let i = 1; i < reports.length; i++) if (reports[i].resident > reports[i - 1].resident) rises++;
+  for (let i = 1; i < native.length; i++) if (native[i] > native[i - 1]) rises++;
   return {
     resident: last.resident,
     parts: last.parts.map(({ kind, bytes }) => ({ kind, bytes })),
     growth_bytes_per_second: total,
     growth_parts: growth.parts.map(({ kind, perSecond }) => ({ kind, bytes_per_second: Math.round(perSecond) })),
-    unexplainedShare: total <= 0 ? 0 : Math.max(0, Math.min(1, (total - python) / total)),
+    unexplained: growth.parts.filter(p => UNEXPLAINED.has(p.kind)).reduce((sum, p) => sum + p.perSecond, 0),
     steady: reports.length >= 4 && rises >= (reports.length - 1) * 0.7,
     fragmentation: fragmentation(last, observation.latest.allocator),
   };

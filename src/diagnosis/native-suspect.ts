@@ -1,5 +1,5 @@
 /** Native memory that grows: how much, of what, and the lines of Python during which it is allocated and lost. */
-import { nativeGrowth, NativeSites, type NativeGrowth, type NativeSurvey } from '../analysis/index.ts';
+import { type NativeGrowth, NativeSites, type NativeSurvey, nativeGrowth } from '../analysis/index.ts';
 import { type StackLine, StackReader } from '../cpython/index.ts';
 import { MallocWatch, watch } from '../process/index.ts';
 import { findPatterns, type PatternMatch, type SourceFile } from '../source/index.ts';
@@ -47,10 +47,16 @@ export async function nativeSites(
 ): Promise<{ sites: Site[]; stacks: StackLine[][]; stops: number }> {
   const { facts, runtime } = observation;
   const survey = observation.latest.native;
-  if (facts === undefined || runtime === undefined || survey === undefined || leak.from !== 'malloc') return { sites: [], stacks: [], stops: 0 };
+  if (facts === undefined || runtime === undefined || survey === undefined || leak.from !== 'malloc')
+    return { sites: [], stacks: [], stops: 0 };
   const malloc = MallocWatch.of(facts.malloc, leak.sizes.slice(0, 4), youngLost(observation, survey));
   if (malloc.points.length === 0) return { sites: [], stacks: [], stops: 0 };
-  const lines = new NativeSites<StackLine[]>(stack => stack.map(l => `${l.file}:${l.line}`).slice(0, 4).join('<'));
+  const lines = new NativeSites<StackLine[]>(stack =>
+    stack
+      .map(l => `${l.file}:${l.line}`)
+      .slice(0, 4)
+      .join('<'),
+  );
   let stacks: StackReader | undefined;
   let stops = 0;
   try {
@@ -119,7 +125,8 @@ export function nativeSuspect(
     reasons.push(`they are allocated while ${site.function}() runs line ${site.line}${text ? `: ${text}` : ''}`);
   }
   const extensions = leak.growth.extensions.map(path => path.slice(path.lastIndexOf('/') + 1));
-  if (extensions.length > 0 && extensions.length <= 6) reasons.push(`native libraries that are neither Python’s nor the system’s: ${extensions.join(', ')}`);
+  if (extensions.length > 0 && extensions.length <= 6)
+    reasons.push(`native libraries that are neither Python’s nor the system’s: ${extensions.join(', ')}`);
   return {
     rank,
     category: 'native-malloc',
@@ -129,13 +136,20 @@ export function nativeSuspect(
     retained_bytes: leak.growth.lostBytes,
     holder: null,
     path: [],
-    store_sites: pattern === undefined ? [...sites] : [...sites, { file: pattern.file, line: pattern.line, function: pattern.function, hits: 0, evidence: 'static' }],
+    store_sites:
+      pattern === undefined
+        ? [...sites]
+        : [
+            ...sites,
+            { file: pattern.file, line: pattern.line, function: pattern.function, hits: 0, evidence: 'static' },
+          ],
     creation_sites: [...sites],
     explanation: `${reasons.map(r => r.charAt(0).toUpperCase() + r.slice(1)).join('. ')}.`,
     fix: pattern?.fix ?? {
-      summary: site === undefined
-        ? 'free what the C code allocates: in tp_dealloc of the extension type, or by the library’s own free function'
-        : `see that what the call at line ${site.line} allocates is freed: by the library’s own free function, or in the extension type’s tp_dealloc`,
+      summary:
+        site === undefined
+          ? 'free what the C code allocates: in tp_dealloc of the extension type, or by the library’s own free function'
+          : `see that what the call at line ${site.line} allocates is freed: by the library’s own free function, or in the extension type’s tp_dealloc`,
       patch: null,
     },
   };

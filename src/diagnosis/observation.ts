@@ -4,8 +4,8 @@ import {
   type DominatorTree,
   type MemoryReport,
   type NativeSurvey,
-  residency,
   type ResidencyFacts,
+  residency,
   residencyFacts,
   surveyNative,
 } from '../analysis/index.ts';
@@ -107,7 +107,12 @@ export class Observation {
     return moment;
   }
 
-  private survey(image: ProcessImage, memory: Memory, runtime: Runtime, facts: ResidencyFacts): NativeSurvey | undefined {
+  private survey(
+    image: ProcessImage,
+    memory: Memory,
+    runtime: Runtime,
+    facts: ResidencyFacts,
+  ): NativeSurvey | undefined {
     const survey = surveyNative(image, memory, runtime, facts);
     return survey.known ? survey : undefined;
   }

@@ -1,16 +1,19 @@
 /** What the place of a growth is, in the words of the source: a module's variable, an attribute, a closure's variable. */
-import type { HeapGraph } from '../heap/index.ts';
+
 import { elementsOf, type PathElement } from '../analysis/index.ts';
 import { LabelKind, labelKind, type NodeIndex } from '../cpython/index.ts';
+import type { HeapGraph } from '../heap/index.ts';
 import type { HolderName } from '../source/index.ts';
 import type { Candidate } from './candidate.ts';
-import { ownerOf } from './project-files.ts';
+import { filesOf, ownerOf } from './project-files.ts';
 
 export interface Place {
   /** Elements of the path, from the root on. */
   readonly elements: readonly PathElement[];
   /** What the source calls the holder, the nearest place in the program's own code; undefined when there is none. */
   readonly name: HolderName | undefined;
+  /** The growing container lies below the named place: in an entry of it, or in a library's object. */
+  readonly inner: boolean;
   /** All identifiers on the way: modules, attributes, classes of the objects passed. */
   readonly words: ReadonlySet<string>;
   /** Built-in layouts and type names passed on the way, the holder included. */
@@ -41,7 +44,7 @@ export function placeOf(graph: HeapGraph, candidate: Candidate): Place {
   const kinds = candidate.steps.map(step => labelKind(edgeLabel[step.edge]));
   return {
     elements,
-    name: sourceName(graph, elements),
+    ...sourceName(graph, elements),
     words,
     passes,
     holderType: candidate.growth.kind === 'object' ? graph.typeName(candidate.growth.node) : '',
@@ -55,19 +58,23 @@ export function placeOf(graph: HeapGraph, candidate: Candidate): Place {
  * The innermost place on the path that the program's own source names. An attribute of a library's object (the `data`
  * of a WeakKeyDictionary) is passed over for the variable that holds the object.
  */
-function sourceName(graph: HeapGraph, elements: readonly PathElement[]): HolderName | undefined {
+function sourceName(
+  graph: HeapGraph,
+  elements: readonly PathElement[],
+): { name: HolderName | undefined; inner: boolean } {
   const program = programClasses(graph);
+  const said = (name: HolderName, at: number) => ({ name, inner: at < elements.length - 1 });
   for (let i = elements.length - 1; i >= 0; i--) {
     const { text } = elements[i];
     const cell = /^\.__closure__\[(\w+)\]$/.exec(text) ?? /^<closure cell (\w+)>$/.exec(text);
     if (cell !== null) {
       const owner = functionBefore(graph, elements, i);
-      if (owner !== undefined) return { function: owner, variable: cell[1] };
+      if (owner !== undefined) return said({ function: owner, variable: cell[1] }, i);
     }
     const local = /^local (\w+)$/.exec(text);
     if (local !== null) {
       const frame = elements.slice(0, i).findLast(e => e.text.startsWith('frame '));
-      if (frame !== undefined) return { function: frame.text.slice(6), variable: local[1] };
+      if (frame !== undefined) return said({ function: frame.text.slice(6), variable: local[1] }, i);
     }
     const attribute = /^\.(\w+)$/.exec(text);
     if (attribute === null || i === 0) continue;
@@ -75,20 +82,32 @@ function sourceName(graph: HeapGraph, elements: readonly PathElement[]): HolderN
     const module = /^(?:interpreter \d+, )?module (.+)$/.exec(before.text);
     if (module !== null) {
       // A name in a library's module says nothing about the program.
-      return { module: module[1], name: attribute[1] };
+      return isLibraryModule(graph, module[1])
+        ? { name: undefined, inner: false }
+        : said({ module: module[1], name: attribute[1] }, i);
     }
     const owner = before.node;
+    // An attribute of a function: a cache kept with it, mostly.
+    if (graph.layout(owner) === 'function') {
+      const holder = /^\.(\w+)$/.exec(before.text);
+      if (holder !== null) return said({ name: holder[1], attribute: attribute[1] }, i);
+    }
     const ownerIsClass = graph.layout(owner) === 'type';
     const className = ownerIsClass ? graph.nameOf(owner) : graph.typeName(owner);
     const typeNode = ownerIsClass ? owner : graph.columns.types[graph.columns.type[owner]].node;
     if (!program(typeNode)) continue;
-    const global = elements.find((e, k) => k > 0 && k < i && elements[k - 1].text.startsWith('module ') && e.text.startsWith('.'));
+    const global = elements.find(
+      (e, k) => k > 0 && k < i && elements[k - 1].text.startsWith('module ') && e.text.startsWith('.'),
+    );
     const name = className.slice(className.lastIndexOf('.') + 1);
-    return global === undefined || i <= 1
-      ? { className: name, attribute: attribute[1] }
-      : { className: name, attribute: attribute[1], viaGlobal: global.text.slice(1) };
+    return said(
+      global === undefined || i <= 1
+        ? { className: name, attribute: attribute[1] }
+        : { className: name, attribute: attribute[1], viaGlobal: global.text.slice(1) },
+      i,
+    );
   }
-  return undefined;
+  return { name: undefined, inner: false };
 }
 
 function functionBefore(graph: HeapGraph, elements: readonly PathElement[], at: number): string | undefined {
@@ -98,6 +117,21 @@ function functionBefore(graph: HeapGraph, elements: readonly PathElement[], at: 
   }
   return undefined;
 }
+
+/** Is a module of the standard library or of an installed package, by the file that its code comes from? */
+function isLibraryModule(graph: HeapGraph, module: string): boolean {
+  if (module === '__main__') return false;
+  const tail = `/${module.replaceAll('.', '/')}`;
+  for (const file of filesOf(graph)) {
+    if (file === `<frozen ${module}>`) return true;
+    if (file.endsWith(`${tail}.py`) || file.endsWith(`${tail}/__init__.py`)) return ownerOf(file) !== 'program';
+  }
+  // No code in Python: one of the interpreter's own, or a module of data.
+  return BUILTIN_MODULE.test(module);
+}
+
+const BUILTIN_MODULE =
+  /^(_\w+|gc|sys|builtins|itertools|time|marshal|posix|errno|signal|atexit|faulthandler|math|zlib|array|binascii|select|pwd|grp|fcntl|resource|unicodedata|termios|mmap)$/;
 
 /** Tells whether a class is of the program itself: the code of its methods lies in a file that is. */
 export function programClasses(graph: HeapGraph): (type: NodeIndex) => boolean {

@@ -1,8 +1,8 @@
 /** The Python files of a target: which there are, whose they are, and their text as the target's file system has it. */
 import { readFileSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { prepareSource, readSource, type SourceFile } from '../source/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
+import { prepareSource, readSource, type SourceFile } from '../source/index.ts';
 
 export type FileOwner = 'program' | 'library' | 'stdlib';
 
@@ -110,4 +110,3 @@ export function filesOf(graph: HeapGraph): Set<string> {
   }
   return files;
 }
-

@@ -2,8 +2,8 @@
  * Which lines store into a growing container and make the growing objects: seen, not guessed, by hardware watchpoints
  * on the container's size and on the class's reference count.
  */
-import { refcountWord, type Runtime, type StackLine, StackReader, youngestTail } from '../cpython/index.ts';
-import { type Reader, watch, type WatchHit } from '../process/index.ts';
+import { type Runtime, refcountWord, type StackLine, StackReader, youngestTail } from '../cpython/index.ts';
+import { type Reader, type WatchHit, watch } from '../process/index.ts';
 import { ownerOf } from './project-files.ts';
 import type { Evidence, Site } from './verdict.ts';
 
@@ -41,7 +41,12 @@ export interface SitesOptions {
 }
 
 /** Watches up to four words at a time until each has been seen often enough or the time is over. */
-export async function observeSites(pid: number, runtime: Runtime, requests: readonly WatchRequest[], options: SitesOptions): Promise<SitesResult> {
+export async function observeSites(
+  pid: number,
+  runtime: Runtime,
+  requests: readonly WatchRequest[],
+  options: SitesOptions,
+): Promise<SitesResult> {
   const observed: Observed[] = requests.map(request => ({ request, added: [], removed: [] }));
   let stops = 0;
   let failure = '';
@@ -60,7 +65,12 @@ export async function observeSites(pid: number, runtime: Runtime, requests: read
 /** Hits at one word, of whatever meaning, after which it is let go: it costs the target too much. */
 const MOST_HITS = 400;
 
-async function observeGroup(pid: number, runtime: Runtime, group: readonly Observed[], options: SitesOptions): Promise<number> {
+async function observeGroup(
+  pid: number,
+  runtime: Runtime,
+  group: readonly Observed[],
+  options: SitesOptions,
+): Promise<number> {
   const points = group.map(({ request }) =>
     request.kind === 'class'
       ? refcountWord(runtime, request.address)
@@ -97,7 +107,13 @@ function valueAt(reader: Reader, point: { address: number; length: number }): nu
 }
 
 /** 1 when something was added, -1 when taken away, 0 when neither or not known. */
-function changeOf(request: WatchRequest, before: number | undefined, value: number, hit: WatchHit, options: SitesOptions): number {
+function changeOf(
+  request: WatchRequest,
+  before: number | undefined,
+  value: number,
+  hit: WatchHit,
+  options: SitesOptions,
+): number {
   if (request.kind === 'slot') return value !== 0 ? 1 : 0;
   if (request.kind === 'size') {
     // The first hit has nothing to be compared with; nearly every write to a growing container is an insertion.
@@ -163,17 +179,23 @@ export async function observeTracked(
  * itself: what a person can change; the library's line behind it comes as a site of its own after the program's.
  */
 export function sitesOf(stacks: readonly StackLine[][], evidence: Evidence, limit = 6): Site[] {
-
   const program = new Map<string, Site>();
   const library = new Map<string, Site>();
   const count = (sites: Map<string, Site>, line: StackLine) => {
     const key = `${line.file}:${line.line}`;
     const known = sites.get(key);
-    sites.set(key, { file: line.file, line: line.line, function: line.function, hits: (known?.hits ?? 0) + 1, evidence });
+    sites.set(key, {
+      file: line.file,
+      line: line.line,
+      function: line.function,
+      hits: (known?.hits ?? 0) + 1,
+      evidence,
+    });
   };
   for (const stack of stacks) {
     if (stack.length === 0) continue;
-    const own = stack.find(line => ownerOf(line.file) === 'program') ?? stack.find(line => ownerOf(line.file) === 'library');
+    const own =
+      stack.find(line => ownerOf(line.file) === 'program') ?? stack.find(line => ownerOf(line.file) === 'library');
     if (own !== undefined) count(program, own);
     if (own !== stack[0]) count(own === undefined ? program : library, stack[0]);
   }

@@ -1,14 +1,35 @@
 /** The verdict: what leakscope says about a target. The JSON of `attach --json` (schema 1) is this type, field by field. */
 
 export type Category =
-  | 'unreleased-reference' | 'global-container' | 'unbounded-cache' | 'circular-reference' | 'finalizer-cycle' | 'closure'
-  | 'event-listener' | 'long-lived-object' | 'thread-local' | 'exception-traceback' | 'generator-or-coroutine'
-  | 'class-or-code-growth' | 'lru-cache-method' | 'weakref-misuse' | 'c-extension-refcount' | 'native-malloc'
-  | 'fragmentation' | 'file-or-socket-handle';
+  | 'unreleased-reference'
+  | 'global-container'
+  | 'unbounded-cache'
+  | 'circular-reference'
+  | 'finalizer-cycle'
+  | 'closure'
+  | 'event-listener'
+  | 'long-lived-object'
+  | 'thread-local'
+  | 'exception-traceback'
+  | 'generator-or-coroutine'
+  | 'class-or-code-growth'
+  | 'lru-cache-method'
+  | 'weakref-misuse'
+  | 'c-extension-refcount'
+  | 'native-malloc'
+  | 'fragmentation'
+  | 'file-or-socket-handle';
 
 export type Evidence = 'watchpoint' | 'tracemalloc' | 'static' | 'inferred';
 
-export type MemoryKind = 'python-objects' | 'native-blocks' | 'free-pymalloc' | 'free-malloc' | 'stacks' | 'files' | 'other';
+export type MemoryKind =
+  | 'python-objects'
+  | 'native-blocks'
+  | 'free-pymalloc'
+  | 'free-malloc'
+  | 'stacks'
+  | 'files'
+  | 'other';
 
 export interface Site {
   readonly file: string;
@@ -35,7 +56,12 @@ export interface Suspect {
   readonly types: readonly SuspectType[];
   readonly retained_bytes: number;
   /** null where nothing in the process holds it (a native leak, an uncounted reference). */
-  readonly holder: { readonly expression: string; readonly type: string; readonly address: string; readonly entries: number } | null;
+  readonly holder: {
+    readonly expression: string;
+    readonly type: string;
+    readonly address: string;
+    readonly entries: number;
+  } | null;
   readonly path: readonly string[];
   readonly store_sites: readonly Site[];
   readonly creation_sites: readonly Site[];
@@ -46,7 +72,12 @@ export interface Suspect {
 export interface Verdict {
   readonly schema: 1;
   readonly leakscope: string;
-  readonly target: { readonly pid: number; readonly python: string; readonly executable: string; readonly command: readonly string[] };
+  readonly target: {
+    readonly pid: number;
+    readonly python: string;
+    readonly executable: string;
+    readonly command: readonly string[];
+  };
   readonly observation: {
     readonly seconds: number;
     readonly snapshots: number;

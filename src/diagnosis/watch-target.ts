@@ -7,17 +7,27 @@
  */
 import { readlinkSync } from 'node:fs';
 import { growthHolders } from '../analysis/index.ts';
-import { attributeWord, itemBound, itemWord, LabelKind, labelKind, labelPayload, NodeFlag, sizeWord } from '../cpython/index.ts';
+import {
+  attributeWord,
+  itemBound,
+  itemWord,
+  LabelKind,
+  labelKind,
+  labelPayload,
+  NodeFlag,
+  type StackLine,
+  sizeWord,
+} from '../cpython/index.ts';
 import { type ElfModule, ExitCode, LeakscopeError, LiveReader } from '../process/index.ts';
 import { type Candidate, candidatesOf } from './candidate.ts';
 import { type Cause, causeOf } from './cause.ts';
+import { makeVerdict } from './make-verdict.ts';
+import { nativeLeak, nativeSites, nativeSuspect } from './native-suspect.ts';
 import { type Moment, Observation } from './observation.ts';
 import { type Place, placeOf } from './place.ts';
-import { filesOf, ProjectFiles } from './project-files.ts';
+import { filesOf, ownerOf, ProjectFiles } from './project-files.ts';
 import { observeSites, observeTracked, sitesOf, type WatchRequest } from './sites.ts';
-import { nativeLeak, nativeSites, nativeSuspect } from './native-suspect.ts';
 import type { Site, Suspect, Verdict } from './verdict.ts';
-import { makeVerdict } from './make-verdict.ts';
 
 export interface WatchTargetOptions {
   /** Watch at most this long, ms. */
@@ -51,6 +61,8 @@ export interface Judged {
   readonly bound: number | undefined;
   stores: Site[];
   creations: Site[];
+  /** Python stacks of watched insertions. */
+  storeStacks: StackLine[][];
   /** Watched insertions and removals at the holder. */
   inserted: number;
   removed: number;
@@ -111,7 +123,9 @@ export async function watchTarget(pid: number, options: WatchTargetOptions): Pro
   }
   if (observation.moments.length >= 3) judged = judge(observation, files, causes, cwd);
   // What grew steadily to the end, and of which neither heap nor source knows a bound, leaks as well.
-  const all = judged.filter(j => j.standing === 'leaking' || (j.standing === 'growing' && j.candidate.trend === 'steady'));
+  const all = judged.filter(
+    j => j.standing === 'leaking' || (j.standing === 'growing' && j.candidate.trend === 'steady'),
+  );
   // What grows by a fraction of the first is mostly its shadow: weak references to it, indexes of it.
   const leaks = all.filter(j => j.candidate.bytesPerSecond >= 0.15 * all[0].candidate.bytesPerSecond);
   let stops = 0;
@@ -126,10 +140,19 @@ export async function watchTarget(pid: number, options: WatchTargetOptions): Pro
     progress('watching who allocates the native memory that is lost');
     const seen = await attempt(pid, observation, () => nativeSites(pid, observation, lost, WATCH_MS / 2));
     stops += seen.stops;
-    const sources = files.all(filesOf(observation.latest.graph), seen.sites.map(site => site.file));
+    const sources = files.all(
+      filesOf(observation.latest.graph),
+      seen.sites.map(site => site.file),
+    );
     native = nativeSuspect(lost, seen.sites, 1, files, sources, cwd);
   }
-  return makeVerdict({ observation, judged, leaks, native: native === undefined ? undefined : { suspect: native, bytesPerSecond: lost!.bytesPerSecond }, stops });
+  return makeVerdict({
+    observation,
+    judged,
+    leaks,
+    native: native === undefined ? undefined : { suspect: native, bytesPerSecond: lost!.bytesPerSecond },
+    stops,
+  });
 }
 
 /** Runs a step that needs the target; when the target has ended, says so with the exit code for it. */
@@ -175,14 +198,23 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
 
 // ---- judging ----
 
-function judge(observation: Observation, files: ProjectFiles, causes: Map<string, { cause: Cause; at: number }>, cwd: string): Judged[] {
+function judge(
+  observation: Observation,
+  files: ProjectFiles,
+  causes: Map<string, { cause: Cause; at: number }>,
+  cwd: string,
+): Judged[] {
   const { moments } = observation;
   const last = observation.latest;
   const holders = growthHolders(
     moments.map(m => m.graph),
     moments.map(m => m.tree),
   );
-  const candidates = candidatesOf(last.graph, holders, moments.map(m => m.seconds)).slice(0, CLOSE_LOOKS * 2);
+  const candidates = candidatesOf(
+    last.graph,
+    holders,
+    moments.map(m => m.seconds),
+  ).slice(0, CLOSE_LOOKS * 2);
   const sources = files.all(filesOf(last.graph));
   const handlesGrow = growsSteadily(observation.readings.map(r => r.handles));
   const reader = new LiveReader(observation.pid);
@@ -196,19 +228,45 @@ function judge(observation: Observation, files: ProjectFiles, causes: Map<string
     const cause =
       known !== undefined && known.cause.category !== 'circular-reference'
         ? known.cause
-        : causeOf({ candidate, place, collector: last.collector, sites: [], files: sources, root: cwd, uncollectable, handlesGrow });
+        : causeOf({
+            candidate,
+            place,
+            collector: last.collector,
+            sites: [],
+            files: sources,
+            root: cwd,
+            uncollectable,
+            handlesGrow,
+          });
     causes.set(candidate.fingerprint, { cause, at: observation.snapshots });
     const bound =
       observation.runtime !== undefined && candidate.growth.kind === 'object' && candidate.growth.slot === undefined
         ? itemBound(reader, observation.runtime, last.graph.columns, candidate.growth.node)
         : undefined;
     const standing = standingOf(candidate, cause, bound, last, uncollectable);
-    judged.push({ candidate, place, cause, standing, bound, stores: [], creations: [], inserted: 0, removed: 0 });
+    judged.push({
+      candidate,
+      place,
+      cause,
+      standing,
+      bound,
+      stores: [],
+      creations: [],
+      storeStacks: [],
+      inserted: 0,
+      removed: 0,
+    });
   }
   return judged;
 }
 
-function standingOf(candidate: Candidate, cause: Cause, bound: number | undefined, moment: Moment, uncollectable: boolean): Standing {
+function standingOf(
+  candidate: Candidate,
+  cause: Cause,
+  bound: number | undefined,
+  moment: Moment,
+  uncollectable: boolean,
+): Standing {
   if (candidate.trend === 'stopped') return 'stopped';
   if (candidate.growth.kind === 'garbage' && moment.collector.enabled && !uncollectable) return 'collectable';
   // Shared by so much that no one holder can be named: the holders of its parts are candidates of their own.
@@ -252,10 +310,15 @@ function isUncollectable(last: Moment, moments: readonly Moment[]): boolean {
       continue;
     }
     const layout = columns.types[columns.type[node]].layout;
-    if (/^(tuple|dict|str|int|float|bytes|bool|NoneType|complex|bytearray|instance|code|frozenset|list)$/.test(layout)) continue;
+    if (/^(tuple|dict|str|int|float|bytes|bool|NoneType|complex|bytearray|instance|code|frozenset|list)$/.test(layout))
+      continue;
     for (let e = columns.edgeStart[node]; e < columns.edgeStart[node + 1]; e++) {
       const kind = labelKind(columns.edgeLabel[e]);
-      if (kind !== LabelKind.weak && kind !== LabelKind.borrowed && (columns.flags[columns.edgeTarget[e]] & NodeFlag.tracked) !== 0) {
+      if (
+        kind !== LabelKind.weak &&
+        kind !== LabelKind.borrowed &&
+        (columns.flags[columns.edgeTarget[e]] & NodeFlag.tracked) !== 0
+      ) {
         hidden++;
         break;
       }
@@ -267,7 +330,14 @@ function isUncollectable(last: Moment, moments: readonly Moment[]): boolean {
 
 // ---- the lines ----
 
-async function findSites(pid: number, observation: Observation, leaks: Judged[], judged: Judged[], files: ProjectFiles, cwd: string): Promise<number> {
+async function findSites(
+  pid: number,
+  observation: Observation,
+  leaks: Judged[],
+  judged: Judged[],
+  files: ProjectFiles,
+  cwd: string,
+): Promise<number> {
   const runtime = observation.runtime;
   if (runtime === undefined) return 0;
   const last = observation.latest;
@@ -281,7 +351,8 @@ async function findSites(pid: number, observation: Observation, leaks: Judged[],
     const store = storeWord(reader, observation, leak);
     if (store !== undefined) requests.push({ ...store, suspect } as WatchRequest);
     const classes = leak.candidate.types.filter(t => t.heapType && t.address !== 0);
-    for (const type of classes.slice(0, store === undefined ? 4 : 3)) requests.push({ kind: 'class', suspect, address: type.address });
+    for (const type of classes.slice(0, store === undefined ? 4 : 3))
+      requests.push({ kind: 'class', suspect, address: type.address });
   }
   const loop = (runtime.module as ElfModule).elf?.()?.symbol('_PyEval_EvalFrameDefault');
   const start = runtime.module.symbol('_PyEval_EvalFrameDefault');
@@ -290,7 +361,8 @@ async function findSites(pid: number, observation: Observation, leaks: Judged[],
     const seen = await observeSites(pid, runtime, requests, {
       maxMs: WATCH_MS,
       enough: ENOUGH_HITS,
-      evaluationLoop: loop !== undefined && start !== undefined && loop.size > 0 ? { start, end: start + loop.size } : undefined,
+      evaluationLoop:
+        loop !== undefined && start !== undefined && loop.size > 0 ? { start, end: start + loop.size } : undefined,
     });
     stops += seen.stops;
     for (const { request, added, removed } of seen.observed) {
@@ -298,23 +370,25 @@ async function findSites(pid: number, observation: Observation, leaks: Judged[],
       if (request.kind === 'class') leak.creations.push(...sitesOf(added, 'watchpoint'));
       else {
         leak.stores.push(...sitesOf(added, 'watchpoint'));
+        leak.storeStacks.push(...added);
         leak.inserted += added.length;
         leak.removed += removed.length;
       }
     }
   }
   for (const leak of wanted) {
-    if (leak.creations.length > 0) continue;
-    const types = new Map(
-      leak.candidate.types
-        .filter(t => t.address !== 0 && isTracked(t.layout))
-        .slice(0, 3)
-        .map(t => [t.address, /^(generator|coroutine|async_generator)$/.test(t.type)]),
-    );
-    if (types.size === 0) continue;
-    const seen = await observeTracked(pid, runtime, types, { maxMs: 1500, enough: ENOUGH_HITS, maxHits: 3000 });
-    stops += seen.stops;
-    leak.creations.push(...sitesOf(seen.stacks, 'watchpoint'));
+    // Types of C do not count their instances: their objects are seen when the collector begins to track them.
+    const tracked = leak.candidate.types.filter(t => t.address !== 0 && isTracked(t.layout));
+    const wantedTypes =
+      leak.creations.length > 0 ? tracked.slice(0, 4).filter(t => CALLABLE.test(t.type)) : tracked.slice(0, 3);
+    if (wantedTypes.length > 0) {
+      const types = new Map(wantedTypes.map(t => [t.address, /^(generator|coroutine|async_generator)$/.test(t.type)]));
+      const seen = await observeTracked(pid, runtime, types, { maxMs: 1500, enough: ENOUGH_HITS, maxHits: 3000 });
+      stops += seen.stops;
+      leak.creations.push(...sitesOf(seen.stacks, 'watchpoint'));
+    }
+    // What is not tracked (str, bytes) is mostly made where it is stored, or by the caller.
+    if (leak.creations.length === 0) leak.creations.push(...creationsNear(leak.storeStacks));
   }
   // With the lines known, the source can say more.
   const also = leaks.flatMap(l => [...l.stores, ...l.creations].map(s => s.file));
@@ -340,7 +414,11 @@ async function findSites(pid: number, observation: Observation, leaks: Judged[],
 }
 
 /** The word that is written when the suspect gains something. */
-function storeWord(reader: LiveReader, observation: Observation, leak: Judged): { kind: 'size' | 'slot'; address: number; length: 4 | 8 } | undefined {
+function storeWord(
+  reader: LiveReader,
+  observation: Observation,
+  leak: Judged,
+): { kind: 'size' | 'slot'; address: number; length: 4 | 8 } | undefined {
   const runtime = observation.runtime!;
   const { columns } = observation.latest.graph;
   const { growth } = leak.candidate;
@@ -354,10 +432,30 @@ function storeWord(reader: LiveReader, observation: Observation, leak: Judged): 
   const layout = columns.types[columns.type[growth.node]].layout;
   const address = columns.address[growth.node];
   const word =
-    layout === 'dict' && kind === LabelKind.key ? itemWord(reader, runtime, address, name)
-    : kind === LabelKind.attribute ? attributeWord(reader, runtime, address, name)
-    : undefined;
+    layout === 'dict' && kind === LabelKind.key
+      ? itemWord(reader, runtime, address, name)
+      : kind === LabelKind.attribute
+        ? attributeWord(reader, runtime, address, name)
+        : undefined;
   return word === undefined ? undefined : { kind: 'slot', ...word };
+}
+
+const CALLABLE = /^(function|method|generator|coroutine|async_generator|functools\.partial)$/;
+
+/** The two innermost lines of the program in each stack of a store, as an inference. */
+function creationsNear(stacks: readonly StackLine[][]): Site[] {
+  const own = stacks.map(stack => stack.filter(line => ownerOf(line.file) === 'program'));
+  const inner = sitesOf(
+    own.map(stack => stack.slice(0, 1)),
+    'inferred',
+    2,
+  );
+  const outer = sitesOf(
+    own.map(stack => stack.slice(1, 2)),
+    'inferred',
+    2,
+  );
+  return [...inner, ...outer];
 }
 
 function isTracked(layout: string): boolean {

@@ -1,0 +1,3 @@
+import { testVerdicts } from './verdict-programs.ts';
+
+testVerdicts('3.13');
