@@ -13,7 +13,7 @@ import { Freeze, type FrozenThread, ThreadDidNotStop } from './freeze.ts';
 import { findGadgets, type Gadgets } from './gadgets.ts';
 import type { LoadedModule, Mapping, ProcessImage, ThreadImage } from './image.ts';
 import { InjectionFailed, inject, suitability } from './injection.ts';
-import { repairable } from './interrupted-calls.ts';
+import { isRestart, repairable } from './interrupted-calls.ts';
 import { commandLine, executablePath, processStatus, readMaps, statFields } from './maps.ts';
 import { loadedModules } from './modules.ts';
 import { awaitStop } from './ptrace.ts';
@@ -92,7 +92,14 @@ export function forkTwin(freeze: Freeze, plan: ForkPlan): number {
   const { pid } = freeze;
   return inSomeThread(freeze, plan, thread => {
     const { result, child } = inject(pid, thread, plan.gadgets, Sys.clone, [CLONE_FLAGS]);
-    if (child === 0) throw new ForkRefused(-result);
+    if (child === 0) {
+      // Asked to start again, because somebody else interrupts the thread as well.
+      if (isRestart(result)) throw new InjectionFailed('the fork was interrupted');
+      if (result < 0) throw new ForkRefused(-result);
+      // Killed by somebody before we had it: its entry is left, by its pid in the target's own namespace.
+      collectWith(pid, thread, plan, result);
+      throw new InjectionFailed('the frozen twin ended at its birth');
+    }
     for (const zombie of plan.leftBehind) collectWith(pid, thread, plan, zombie);
     return child;
   });

@@ -15,7 +15,7 @@
 import type { FrozenThread } from './freeze.ts';
 import type { Gadgets } from './gadgets.ts';
 import type { Mapping } from './image.ts';
-import { Restart } from './interrupted-calls.ts';
+import { isRestart, Restart } from './interrupted-calls.ts';
 import { awaitStop, Ptrace, PtraceEvent, PtraceOption, Reg, Registers, stopEvent, stopSignal } from './ptrace.ts';
 import { FRAME_BYTES, floatingPointFrame, resolveRestart, writeFrame } from './signal-frame.ts';
 import {
@@ -72,8 +72,8 @@ export function suitability(pid: number, thread: FrozenThread, mappings: readonl
   if (!own) return undefined;
   if (registers.signed(Reg.origRax) < 0) return inRestartableSequence(pid, thread.tid) ? undefined : 1;
   const result = registers.signed(Reg.rax);
-  if (result === Restart.SYS || result === Restart.NOINTR || result === Restart.NOHAND) return 0;
-  return result === Restart.BLOCK ? 3 : 2;
+  if (!isRestart(result)) return 2;
+  return result === Restart.BLOCK ? 3 : 0;
 }
 
 /** A thread inside a restartable sequence (rseq) would lose its place when it runs anything else. */
@@ -96,8 +96,10 @@ interface Prepared {
 const NOTHING = new Uint8Array(0);
 
 /**
- * Makes a stopped thread do one system call. `data` is put below the frames for the call to point to. `clone` as the call gives its child, stopped. Throws InjectionFailed when
- * it did not come to it; the thread then has its own registers, and is at a stop, as it is when this returns.
+ * Makes a stopped thread do one system call. `data` is put below the frames for the call to point to. `clone` as the
+ * call gives its child, stopped; child 0 with a result above 0 means that it was made and ended before it stopped.
+ * Throws InjectionFailed when it did not come to the call; the thread then has its own registers, and is at a stop, as
+ * it is when this returns.
  */
 export function inject(
   pid: number,

@@ -18,6 +18,11 @@ import type { BlockedCall } from './threads.ts';
 export const Restart = { SYS: -512, NOINTR: -513, NOHAND: -514, BLOCK: -516 } as const;
 const EINTR = -4;
 
+/** Is a result one of the kernel's own codes for "make this call again"? */
+export function isRestart(result: number): boolean {
+  return result === Restart.SYS || result === Restart.NOINTR || result === Restart.NOHAND || result === Restart.BLOCK;
+}
+
 const EXACT = new Set<number>([
   Sys.futex,
   Sys.futex_waitv,

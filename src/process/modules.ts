@@ -153,6 +153,27 @@ function groupModules(mappings: readonly Mapping[], executable: string): Mapping
   return modules;
 }
 
+/** Where a mapped file could be, by its path as the target and as we see it. */
+function pathsOf(pid: number, path: string): string[] {
+  const paths = [`/proc/${pid}/root${path}`];
+  // The kernel names files as seen from our root; a target in a chroot has that part of the name in its root already.
+  const root = readLink(`/proc/${pid}/root`);
+  if (root && root !== '/' && path.startsWith(`${root}/`)) paths.push(`/proc/${pid}/root${path.slice(root.length)}`);
+  paths.push(path);
+  return paths;
+}
+
+/**
+ * Bytes of the file that a mapping shows, from the file and not from the target's memory: reading that makes pages
+ * resident which were not. Undefined when the file cannot be found.
+ */
+export function bytesOfMapped(pid: number, m: Mapping): Uint8Array | undefined {
+  const byKernel = `/proc/${pid}/map_files/${m.start.toString(16)}-${m.end.toString(16)}`;
+  const candidates = m.deleted ? [byKernel] : [byKernel, ...pathsOf(pid, m.path)];
+  const found = candidates.find(path => inodeOf(path) === m.inode);
+  return found === undefined ? undefined : fileBytes(found)(m.offset, m.end - m.start);
+}
+
 function openMapped(
   pid: number,
   group: readonly Mapping[],
@@ -161,11 +182,7 @@ function openMapped(
   read: ReadBytes,
 ): Elf | undefined {
   const { path, inode, start, end, deleted } = group[0];
-  const byPath = [`/proc/${pid}/root${path}`];
-  // The kernel names files as seen from our root; a target in a chroot has that part of the name in its root already.
-  const root = readLink(`/proc/${pid}/root`);
-  if (root && root !== '/' && path.startsWith(`${root}/`)) byPath.push(`/proc/${pid}/root${path.slice(root.length)}`);
-  byPath.push(path);
+  const byPath = pathsOf(pid, path);
   if (!deleted) {
     for (const candidate of byPath) {
       const elf = inodeOf(candidate) === inode ? openElf(candidate) : undefined;
