@@ -1,6 +1,6 @@
 /** Whether the program itself keeps a container from growing for ever, and how. */
 import { type Aliases, isContainer, isElement } from './aliases.ts';
-import { conditionsOf, neverCalled, oneLine } from './conditions.ts';
+import { conditionsOf, leaves, neverCalled, oneLine } from './conditions.ts';
 import type { Operation } from './operations.ts';
 import { calleeOf, fileOf, functionScope, importedPath, type Project } from './project.ts';
 import { argumentsOf, bare, child, descendants, parts, type SyntaxNode, textOf } from './syntax.ts';
@@ -77,12 +77,69 @@ export function findBounds(aliases: Aliases, operations: readonly Operation[]): 
   }
   if (stores.length > 0 && stores.every(s => s.key !== null && isSmallKey(project, s.key)))
     add('fixed-keys', stores[0]!.node, `key ${oneLine(textOf(stores[0]!.key!))}`);
+  // `X[i] = v` of a list replaces: only what inserts has to be guarded.
+  const inserts = isList(aliases, operations) ? stores.filter(s => s.how !== 'item') : stores;
   if (
-    stores.length > 0 &&
-    stores.every(s => conditionsOf(aliases, s.node).some(c => c.kind === 'size' && /</.test(c.text) !== c.negated))
+    inserts.length > 0 &&
+    inserts.every(
+      s =>
+        conditionsOf(aliases, s.node).some(c => c.kind === 'size' && /</.test(c.text) !== c.negated) ||
+        countedOut(project, s.node),
+    )
   )
-    add('guarded-insert', stores[0]!.node);
+    add('guarded-insert', inserts[0]!.node);
   return found;
+}
+
+/** Made as a list wherever it is made: the keys of its items are positions. */
+function isList(aliases: Aliases, operations: readonly Operation[]): boolean {
+  const made = operations.filter(o => o.act === 'create' && o.value !== null).map(o => bare(o.value!));
+  return (
+    made.length > 0 &&
+    made.every(
+      n =>
+        n.kind === 'list' ||
+        n.kind === 'list_comprehension' ||
+        (n.kind === 'call' && importedPath(aliases.project, child(n, 'function') ?? n) === 'list'),
+    )
+  );
+}
+
+/**
+ * `if self.done == self.total: return`, then inserts and `self.done += 1`: a load that ends. The counter must be
+ * counted in the function itself, outside any further condition, and set nowhere but where its life begins.
+ */
+function countedOut(project: Project, node: SyntaxNode): boolean {
+  const { body } = functionScope(project, node);
+  const steps = parts(body);
+  const at = steps.findIndex(step => step.start <= node.start && node.end <= step.end);
+  return steps.slice(0, Math.max(0, at)).some(step => {
+    if (step.kind !== 'if_statement' || child(step, 'alternative') !== null) return false;
+    const test = child(step, 'condition');
+    const exit = child(step, 'consequence');
+    if (test === null || exit === null || bare(test).kind !== 'comparison_operator' || !leaves(exit)) return false;
+    if (!/==|>/.test(textOf(test))) return false;
+    const counter = parts(bare(test))[0];
+    if (counter === undefined || !['attribute', 'identifier'].includes(counter.kind)) return false;
+    const counted = steps.some(s => {
+      const sum = s.kind === 'expression_statement' ? (parts(s)[0] ?? s) : s;
+      return (
+        sum.kind === 'augmented_assignment' &&
+        textOf(child(sum, 'operator') ?? sum) === '+=' &&
+        textOf(child(sum, 'left') ?? sum) === textOf(counter)
+      );
+    });
+    const name = textOf(counter).split('.').at(-1)!;
+    const set = project.files.flatMap(f =>
+      descendants(f.root, 'assignment').filter(
+        a =>
+          textOf(child(a, 'left') ?? a)
+            .split('.')
+            .at(-1) === name,
+      ),
+    );
+    return counted && set.length === 1;
+  });
 }
 
 /** `len(X) > N` (or its negation as an early exit) removes when full; `while X:` and `len(X) > 0` do not. */
@@ -187,6 +244,27 @@ export function isSmallKey(project: Project, key: SyntaxNode, depth = 0): boolea
 /** Whether a loop or test in a function sweeps the container, so that its removals reach every entry in time. */
 export function sweeps(aliases: Aliases, node: SyntaxNode): boolean {
   return conditionsOf(aliases, node).some(c => c.kind === 'sweep') || sweptThroughList(aliases, node);
+}
+
+/**
+ * `while X and X[0].at < now - SPAN: X.popleft()`: as often as it is run it removes all that is due. How much stays
+ * depends on what is due when, which the source does not say.
+ */
+export function sweepsFromHead(aliases: Aliases, node: SyntaxNode): boolean {
+  for (let n = node; n.parent !== null && n.kind !== 'function_definition'; n = n.parent) {
+    if (n.parent.kind !== 'while_statement' || n.field !== 'body') continue;
+    const test = child(n.parent, 'condition');
+    if (test === null) continue;
+    const looks = [...descendants(test, 'subscript'), ...(test.kind === 'subscript' ? [test] : [])];
+    if (
+      looks.some(s => {
+        const base = child(s, 'value');
+        return base !== null && isContainer(aliases, base) && /^-?\d+$/.test(textOf(child(s, 'subscript') ?? s));
+      })
+    )
+      return true;
+  }
+  return false;
 }
 
 /** `dead = [k for k in X if …]; for k in dead: del X[k]`, or `while heap and heap[0] < now: del X[heappop(heap)]`. */

@@ -4,7 +4,7 @@
  * program is, and what the files do not show (C code, `exec`, other packages) is not seen.
  */
 import { type Aliases, findAliases } from './aliases.ts';
-import { type Bound, findBounds, sweeps } from './bounds.ts';
+import { type Bound, findBounds, sweeps, sweepsFromHead } from './bounds.ts';
 import { type Condition, conditionsOf, mayRaise, neverCalled, oneLine, triesAround } from './conditions.ts';
 import { makesContainer } from './containers.ts';
 import type { SourceFile } from './file.ts';
@@ -328,7 +328,10 @@ function describeRemoval(
       sentence = `entries are removed in ${where}, and only by the ${owner.type} that has that ${owner.attribute}: once it is gone nobody removes them`;
     }
     if (pathMissed) limits.push('other-path');
-    if (owner === null && flag !== undefined) {
+    if (sweepsFromHead(aliases, o.node)) {
+      const due = conditions.find(c => c.kind === 'age' || c.kind === 'flag');
+      sentence = `entries are removed in ${where} ${due === undefined ? 'from the head on' : `as long as ${due.text}`}`;
+    } else if (owner === null && flag !== undefined) {
       limits.push('flag');
       sentence = `entries are removed in ${where}, only ${flag.negated ? 'unless' : 'when'} ${flag.text}`;
     } else if (owner === null && conditions.some(c => c.kind === 'age')) {

@@ -152,6 +152,13 @@ describe('removals', () => {
         .limits,
     ).toEqual([]);
   });
+  test('all that is due, from the head on', () => {
+    const found = use(
+      'from collections import deque\nX = deque()\ndef put(v, at):\n    X.append(v)\n    while X and X[0].at < at - 60:\n        X.popleft()\n',
+    );
+    expect(found.removals[0]!.limits).toEqual([]);
+    expect(found.bounded).toBe(false);
+  });
   test('in the finally of a generator', () => {
     const found = use(
       'X = set()\ndef sub(b):\n    X.add(b)\n    return ev(b)\nasync def ev(b):\n    try:\n        yield b\n    finally:\n        X.discard(b)\n',
@@ -168,6 +175,12 @@ describe('bounds', () => {
     ['X = {}', 'X[k % 64] = v', 'fixed-keys'],
     ['X = [None] * 10', 'X[k] = v', 'fixed-length'],
     ['X = {}', 'if len(X) < 10:\n        X[k] = v', 'guarded-insert'],
+    ['X = []', 'if len(X) < 10:\n        X.append(v)\n    else:\n        X[k] = v', 'guarded-insert'],
+    [
+      'X = {}\nN = 0',
+      'global N\n    if N == 50:\n        return\n    for i in v:\n        X[i] = v\n    N += 1',
+      'guarded-insert',
+    ],
   ])('%s', (creation, store, kind) => {
     const found = use(`import collections\n${creation}\n\ndef put(k, v):\n    ${store}\n`);
     expect(found.bounds.map(b => b.kind)).toContain(kind);
