@@ -3,7 +3,7 @@
  * data; the source adds what the program does with the holder and which known patterns it has. Each sign adds
  * to a category's score; the reasons are given so that the verdict can say them.
  */
-import { containerDetail, type HolderName } from './container-use.ts';
+import { containerDetail, describePlace, type HolderName, type UseDetail } from './container-use.ts';
 import type { SourceFile } from './file.ts';
 import { holderFromExpression } from './holder-name.ts';
 import { isClass, judge, makesGenerator } from './judge.ts';
@@ -12,7 +12,8 @@ import type { Category, PatternMatch } from './patterns/match.ts';
 import { threadKey } from './patterns/thread-key.ts';
 import { isThreadLocal } from './patterns/unbalanced-push.ts';
 import { opened } from './patterns/unclosed-handle.ts';
-import { openProject } from './project.ts';
+import { functionScope, openProject, type Project, placeOf } from './project.ts';
+import { bare, child, descendants, textOf } from './syntax.ts';
 
 export interface HeapFacts {
   /** As the verdict shows it; null when nothing in the process holds what grows. */
@@ -160,6 +161,8 @@ export function categoryHints(
         );
       if (use.stores.length > 0 && use.stores.every(s => s.how === 'accumulate' || s.how === 'wrap'))
         add('unreleased-reference', 2, use.sentences[0] ?? 'each value refers to the one before it');
+      const twin = use.removals.length === 0 ? twinIndex(project, detail) : null;
+      if (twin !== null) add('unreleased-reference', 2.4, twin);
       if (use.bounds.some(b => b.kind === 'weak')) add('weakref-misuse', 3, 'its keys or values are held weakly');
       if (use.removals.length > 0 && use.removals.every(r => r.limits.includes('unstarted-generator')))
         add('generator-or-coroutine', 3, use.removals[0]!.sentence);
@@ -214,6 +217,29 @@ export function categoryHints(
       patterns: e.patterns,
     }))
     .sort((a, b) => b.score - a.score);
+}
+
+/** Two indexes of the same things, filled side by side, of which only the other one is emptied; null when it is not so. */
+function twinIndex(project: Project, detail: UseDetail): string | null {
+  for (const store of detail.operations) {
+    if (store.act !== 'store' || store.how !== 'item' || store.nested || store.value === null) continue;
+    const value = bare(store.value);
+    if (value.kind !== 'identifier') continue;
+    const { body } = functionScope(project, store.node);
+    for (const other of descendants(body, 'assignment')) {
+      const target = child(other, 'left');
+      const right = child(other, 'right');
+      if (target?.kind !== 'subscript' || right === null || textOf(bare(right)) !== textOf(value)) continue;
+      const base = child(target, 'value');
+      const place = base === null ? null : placeOf(project, base);
+      if (base === null || place === null || detail.aliases.containers.has(place)) continue;
+      const { use } = describePlace(project, place, {});
+      const removal = use.removals.find(r => !r.nested && !r.limits.includes('never-called'));
+      if (removal !== undefined)
+        return `${textOf(value)} is removed from ${textOf(base)} in ${removal.function}() at line ${removal.line}, but stays in ${detail.use.label}`;
+    }
+  }
+  return null;
 }
 
 /** Paths of the process and of the files may differ in how much of the folder they show. */

@@ -152,7 +152,7 @@ function closeOnDisconnect(detail: UseDetail, context: FixContext): Fix | null {
 }
 
 function breakChain(detail: UseDetail): Fix | null {
-  const link = detail.use.stores.find(s => s.how === 'accumulate' || s.how === 'wrap' || s.how === 'setattr');
+  const link = detail.use.stores.find(s => s.how === 'accumulate' || s.how === 'wrap');
   if (link === undefined || detail.use.stores.some(s => !['accumulate', 'wrap', 'setattr'].includes(s.how)))
     return null;
   return {

@@ -56,6 +56,13 @@ const programs: [string, string, string | null, string[], string, Partial<HeapFa
     `memo = {}\nclass Place:\n    pass\ndef locate(lat, lon):\n    try:\n        return memo[lat, lon]\n    except KeyError:\n        place = Place()\n        memo[lat, lon] = place\n        return place\n`,
   ],
   [
+    'unreleased-reference',
+    'removed from one of two indexes',
+    '__main__.depot.by_code',
+    ['Parcel'],
+    `class Parcel:\n    number = code = 0\nclass Depot:\n    def __init__(self):\n        self.by_number = {}\n        self.by_code = {}\n    def arrive(self, parcel):\n        self.by_number[parcel.number] = parcel\n        self.by_code[parcel.code] = parcel\n    def deliver(self, number):\n        return self.by_number.pop(number)\ndepot = Depot()\n`,
+  ],
+  [
     'global-container',
     'a defaultdict that is only read',
     '__main__.USAGE',

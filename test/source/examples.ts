@@ -118,6 +118,14 @@ export const examples: readonly Example[] = [
     patched: true,
   },
   {
+    rule: 'collector-off',
+    title: 'a threshold that is never reached',
+    bad: 'import gc\ngc.set_threshold(500_000_000, 10, 10)\n',
+    good: 'import gc\ngc.set_threshold(50_000, 20, 20)\n',
+    line: 2,
+    patched: true,
+  },
+  {
     rule: 'collector-debug',
     title: 'DEBUG_LEAK left on',
     bad: 'import gc\ngc.set_debug(gc.DEBUG_LEAK)\n',

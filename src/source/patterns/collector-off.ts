@@ -4,6 +4,9 @@ import { isCallTo } from '../project.ts';
 import { argumentsOf, child, descendants, enclosing, parts, statementOf, textOf } from '../syntax.ts';
 import { advice, inEachFile, matchAt, type PatternMatch, type Rule } from './match.ts';
 
+/** New container objects that few programs have at a time: about a gigabyte of the smallest. */
+const NEVER_REACHED = 10_000_000;
+
 export const collectorOff: Rule = {
   id: 'collector-off',
   category: 'circular-reference',
@@ -13,12 +16,18 @@ export const collectorOff: Rule = {
       const found: PatternMatch[] = [];
       for (const call of descendants(file.root, 'call')) {
         const off = isCallTo(project, call, 'gc.disable');
-        const threshold =
-          isCallTo(project, call, 'gc.set_threshold') && textOf(argumentsOf(call).positional[0] ?? call) === '0';
+        const limit = isCallTo(project, call, 'gc.set_threshold')
+          ? Number(textOf(argumentsOf(call).positional[0] ?? call).replaceAll('_', '') || Number.NaN)
+          : Number.NaN;
+        const high = limit >= NEVER_REACHED;
+        const threshold = limit === 0 || high;
         const freeze = isCallTo(project, call, 'gc.freeze') && enclosing(call, 'function_definition') !== null;
         if (!off && !threshold && !freeze) continue;
         const opposite = freeze ? 'unfreeze' : 'enable';
-        if (project.calls.has(opposite) || (off && project.calls.has('collect') && collectsLater(project, call)))
+        if (
+          project.calls.has(opposite) ||
+          ((off || high) && project.calls.has('collect') && collectsLater(project, call))
+        )
           continue;
         const statement = statementOf(call);
         const alone = textOf(statement) === textOf(call) && statement.line === statement.endLine;
@@ -31,7 +40,9 @@ export const collectorOff: Rule = {
         );
         found.push(
           matchAt(project, collectorOff, call, {
-            sentence: `${textOf(call)} switches the cyclic collector off and nothing switches it on again, so no reference cycle is ever freed`,
+            sentence: high
+              ? `${textOf(call)} lets the cyclic collector wait for so many new objects that it hardly ever runs, so reference cycles pile up`
+              : `${textOf(call)} switches the cyclic collector off and nothing switches it on again, so no reference cycle is ever freed`,
             fix:
               off || threshold
                 ? {
