@@ -74,14 +74,18 @@ async function holdings() {
 
 function showHoldings(title: string, [before, after]: Awaited<ReturnType<typeof holdings>>[]): void {
   const row = (name: string, a: number, b: number) =>
-    console.log(`  ${name.padEnd(32)} ${a} ${b}   ${a === b ? 'equal' : `${b - a > 0 ? '+' : ''}${(b - a) / 1024} KiB`}`);
+    console.log(
+      `  ${name.padEnd(32)} ${a} ${b}   ${a === b ? 'equal' : `${b - a > 0 ? '+' : ''}${(b - a) / 1024} KiB`}`,
+    );
   console.log(title);
   row('VmData', before.dataBytes, after.dataBytes);
   row('VmRSS', before.residentBytes, after.residentBytes);
   row('Rss of smaps_rollup', before.resident, after.resident);
   row('of that anonymous', before.anonymous, after.anonymous);
   row('VmPTE (page tables)', before.pageTables, after.pageTables);
-  console.log(`  ${before.counters}\n  ${after.counters}   ${before.counters === after.counters ? 'equal' : 'CHANGED'}`);
+  console.log(
+    `  ${before.counters}\n  ${after.counters}   ${before.counters === after.counters ? 'equal' : 'CHANGED'}`,
+  );
 }
 
 try {

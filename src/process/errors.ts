@@ -1,6 +1,13 @@
 /** The errors a person sees: one sentence of what happened, one of what to do, and the exit code of CLI.md. */
 
-export const ExitCode = { done: 0, leakFound: 1, usage: 2, notPermitted: 3, unsupportedTarget: 4, targetEnded: 5 } as const;
+export const ExitCode = {
+  done: 0,
+  leakFound: 1,
+  usage: 2,
+  notPermitted: 3,
+  unsupportedTarget: 4,
+  targetEnded: 5,
+} as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 /** An error with a message for people. Everything thrown on purpose in this project is one of these. */

@@ -6,7 +6,7 @@
  * sleeps it changes nothing, and `sleepersWoke` tells whether it still does.
  */
 import type { ThreadImage } from './image.ts';
-import { repairable, repairInterrupted, restartsExactly, type Slept } from './interrupted-calls.ts';
+import { repairInterrupted, restartsExactly, type Slept, sleepOf } from './interrupted-calls.ts';
 import { processStatus, threadName } from './maps.ts';
 import { awaitStop, Ptrace, PtraceEvent, Reg, Registers, seize, seizeError, stopEvent, stopSignal } from './ptrace.ts';
 import {
@@ -20,7 +20,7 @@ import {
   readMemory,
   robustListHead,
 } from './syscalls.ts';
-import { asleepSinceMs, type BlockedCall, blockedCall, runMark, threadIds, threadState } from './threads.ts';
+import { type BlockedCall, blockedCall, runMark, threadIds, threadState } from './threads.ts';
 
 /** A thread that is stopped by us. */
 export interface FrozenThread {
@@ -142,7 +142,7 @@ export class Freeze implements Disposable {
           continue;
         }
       }
-      const since = state === 'S' && !this.options.leaveAsleep ? this.asleepSince(tid) : undefined;
+      const slept = state === 'S' && !this.options.leaveAsleep ? sleepOf(this.pid, tid) : 'hardly';
       if (stragglers.delete(tid)) {
         this.pending.set(tid, undefined);
         arrived.push(tid);
@@ -150,18 +150,13 @@ export class Freeze implements Disposable {
       }
       const result = seize(tid);
       if (result === 0) {
-        this.pending.set(tid, since === undefined ? undefined : { since, now: performance.now() });
+        this.pending.set(tid, slept);
         arrived.push(tid);
       } else if (result !== -Errno.ESRCH && !['Z', 'X', ''].includes(threadState(this.pid, tid))) {
         throw seizeError(this.pid, result);
       }
     }
     return arrived;
-  }
-
-  private asleepSince(tid: number): number | undefined {
-    const call = blockedCall(this.pid, tid);
-    return call && !restartsExactly(this.pid, call) && repairable(call) ? asleepSinceMs(this.pid, tid) : undefined;
   }
 
   private awaitFrozen(tid: number): void {
@@ -184,17 +179,17 @@ export class Freeze implements Disposable {
       const thread: FrozenThread = { tid, registers: registers ?? new Registers(), signal: 0 };
       this.threads.push(thread);
       this.stopped.push(thread);
-      if (registers && repairInterrupted(tid, registers, slept)) registers.store(tid);
+      if (registers && repairInterrupted(this.pid, tid, registers, slept)) registers.store(tid);
       return;
     }
   }
 
   /** Stops a thread that was left asleep; undefined when how long it slept is not known, it ended or could not be seized. */
   stopSleeper(sleeper: SleepingThread): FrozenThread | undefined {
-    const since = asleepSinceMs(this.pid, sleeper.tid);
-    if (since === undefined || woke(this.pid, sleeper) || seize(sleeper.tid) !== 0) return undefined;
+    const slept = sleepOf(this.pid, sleeper.tid);
+    if (slept === undefined || woke(this.pid, sleeper) || seize(sleeper.tid) !== 0) return undefined;
     this.sleepers.splice(this.sleepers.indexOf(sleeper), 1);
-    this.pending.set(sleeper.tid, { since, now: performance.now() });
+    this.pending.set(sleeper.tid, slept);
     ptrace(Ptrace.INTERRUPT, sleeper.tid);
     this.awaitFrozen(sleeper.tid);
     return this.threads.find(({ tid }) => tid === sleeper.tid);

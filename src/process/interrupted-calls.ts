@@ -12,7 +12,7 @@
 import { readlinkSync } from 'node:fs';
 import { Reg, type Registers } from './ptrace.ts';
 import { hasReceiveTimeout, Sys } from './syscalls.ts';
-import type { BlockedCall } from './threads.ts';
+import { asleepSinceMs, type BlockedCall, blockedCall, threadState, voluntarySwitches } from './threads.ts';
 
 /** Kernel-internal results (include/linux/errno.h): never seen by a program, only at a ptrace stop. */
 export const Restart = { SYS: -512, NOINTR: -513, NOHAND: -514, BLOCK: -516 } as const;
@@ -87,7 +87,7 @@ const deadlines = new Map<number, number>();
 const SAME_DEADLINE_MS = 3;
 
 /** How many milliseconds a thread still has to wait, when at `now` it has slept since `since` with a limit. */
-function remainingMs(tid: number, limitMs: number, { since, now }: Slept): number {
+function remainingMs(tid: number, limitMs: number, { since, now }: Sleep): number {
   let deadline = since + limitMs;
   const earlier = deadlines.get(tid);
   if (earlier !== undefined && Math.abs(deadline - earlier) < SAME_DEADLINE_MS) deadline = earlier;
@@ -99,39 +99,82 @@ function remainingMs(tid: number, limitMs: number, { since, now }: Slept): numbe
   return Math.max(0, Math.ceil(deadline - now));
 }
 
-/** The sleep that a stop ended, in `performance.now()`. */
-export interface Slept {
+interface Sleep {
+  /** When it began, and when it was looked at, in `performance.now()`. */
   readonly since: number;
   readonly now: number;
+  /** The thread's voluntary context switches when it was looked at. */
+  readonly switches: number;
 }
 
 /**
- * Repairs the registers of a thread that a stop threw out of a call with EINTR; true when they were changed. `slept` is
+ * The sleep that a stop ended; or that the thread was not asleep in such a call when it was looked at just before, so
+ * that it has waited for no longer than the stop took.
+ */
+export type Slept = Sleep | 'hardly';
+
+/** Looks at a thread that sleeps and is about to be stopped: undefined when it waits in a call with EINTR and nobody knows since when. */
+export function sleepOf(pid: number, tid: number): Slept | undefined {
+  const switches = voluntarySwitches(pid, tid);
+  const call = threadState(pid, tid) === 'S' ? blockedCall(pid, tid) : undefined;
+  if (!call || restartsExactly(pid, call)) return 'hardly';
+  const since = repairable(call) ? asleepSinceMs(pid, tid) : undefined;
+  return since === undefined ? undefined : { since, now: performance.now(), switches };
+}
+
+/** Did the thread wake between the look and the stop? Then the call that the stop ended is a later one. To stop is one switch. */
+function wokeSince(pid: number, tid: number, { switches }: Sleep): boolean {
+  return voluntarySwitches(pid, tid) > switches + 1;
+}
+
+/** Calls that return EINTR only when they have done nothing, so that one just begun can be made again as it was. */
+const REPEATABLE = new Set<number>([
+  Sys.epoll_wait,
+  Sys.epoll_pwait,
+  Sys.epoll_pwait2,
+  Sys.rt_sigtimedwait,
+  Sys.semop,
+  Sys.semtimedop,
+  Sys.read,
+  Sys.readv,
+  Sys.recvfrom,
+  Sys.recvmsg,
+  Sys.accept,
+  Sys.accept4,
+]);
+
+/**
+ * Repairs the registers, just read, of a thread that a stop threw out of a call with EINTR; true when they were changed. `slept` is
  * undefined when that is not known: then a call with a time limit keeps its EINTR, which says the truth, instead of
  * sleeping for too long.
  */
-export function repairInterrupted(tid: number, registers: Registers, slept: Slept | undefined): boolean {
+export function repairInterrupted(pid: number, tid: number, registers: Registers, slept: Slept | undefined): boolean {
   if (registers.signed(Reg.rax) !== EINTR) return false;
-  switch (registers.signed(Reg.origRax)) {
+  const call = registers.signed(Reg.origRax);
+  const begun = slept !== undefined && slept !== 'hardly' && wokeSince(pid, tid, slept) ? 'hardly' : slept;
+  if (begun === 'hardly' ? !REPEATABLE.has(call) : !shortened(tid, registers, call, begun)) return false;
+  registers.set(Reg.rax, Restart.NOHAND);
+  return true;
+}
+
+/** Can the call be made again, now that its time limit, if it has one, is shortened? */
+function shortened(tid: number, registers: Registers, call: number, slept: Sleep | undefined): boolean {
+  switch (call) {
     case Sys.epoll_wait:
     case Sys.epoll_pwait: {
       const limitMs = Number(BigInt.asIntN(32, registers.words[Reg.r10]));
-      if (limitMs < 0) break;
+      if (limitMs < 0) return true;
       if (!slept) return false;
       registers.set(Reg.r10, remainingMs(tid, limitMs, slept));
-      break;
+      return true;
     }
     case Sys.epoll_pwait2:
-      if (registers.words[Reg.r10] !== 0n) return false;
-      break;
+      return registers.words[Reg.r10] === 0n;
     case Sys.rt_sigtimedwait:
-      if (registers.words[Reg.rdx] !== 0n) return false;
-      break;
+      return registers.words[Reg.rdx] === 0n;
     case Sys.semop:
-      break;
+      return true;
     default:
       return false;
   }
-  registers.set(Reg.rax, Restart.NOHAND);
-  return true;
 }

@@ -51,6 +51,12 @@ export function runMark(pid: number, tid: number): string {
   return /^voluntary_ctxt_switches:.*\n.*$/m.exec(status)?.[0] ?? '';
 }
 
+/** How often a thread has gone to sleep by itself. */
+export function voluntarySwitches(pid: number, tid: number): number {
+  const status = procText(`/proc/${pid}/task/${tid}/status`) ?? '';
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1] ?? 0);
+}
+
 /** `se.exec_start` of a `/proc/…/sched`: when the thread was last put on or taken off a processor, in ms of that processor's clock. */
 function lastRunMs(path: string): number | undefined {
   const text = procText(path);

@@ -11,7 +11,7 @@ import { quietChildSignals } from './child-signals.ts';
 import { ExitCode, LeakscopeError } from './errors.ts';
 import { collectEnded } from './freeze.ts';
 import { Breakpoints, MOST_POINTS, pointOfSignal, type WatchPoint } from './hardware-breakpoints.ts';
-import { repairable, repairInterrupted, restartsExactly } from './interrupted-calls.ts';
+import { repairInterrupted, restartsExactly, type Slept, sleepOf } from './interrupted-calls.ts';
 import { LiveReader } from './live.ts';
 import { processStatus } from './maps.ts';
 import type { Reader } from './memory.ts';
@@ -40,7 +40,7 @@ import {
   ptraceBuffer,
   Signal,
 } from './syscalls.ts';
-import { asleepSinceMs, blockedCall, threadIds, threadState } from './threads.ts';
+import { blockedCall, threadIds, threadState } from './threads.ts';
 import { ignoreTraps } from './trap-signal.ts';
 
 export type { WatchPoint } from './hardware-breakpoints.ts';
@@ -325,7 +325,8 @@ class WatchSession {
     const point = signal === Signal.SIGTRAP ? this.pointHit(tid) : undefined;
     if (point === undefined) {
       // A call that returns EINTR even for a signal nobody handles shall not do so because of us.
-      if (this.registers.load(tid) && repairInterrupted(tid, this.registers, undefined)) this.registers.store(tid);
+      if (this.registers.load(tid) && repairInterrupted(this.pid, tid, this.registers, undefined))
+        this.registers.store(tid);
       this.resume(tid, signal);
     } else if (this.reason) this.resume(tid);
     else this.handleHit(tid, point);
@@ -374,8 +375,9 @@ class WatchSession {
   private stopOthers(tid: number): void {
     const waiting = new Set<number>();
     for (const [other, mode] of this.threads) {
-      // One that hangs in the kernel (a vfork's parent, say) runs nothing.
-      if (other === tid || mode !== 'running' || threadState(this.pid, other) === 'D') continue;
+      // One that hangs in the kernel (a vfork's parent, say) runs nothing, nor does one that sleeps in a call which
+      // would notice.
+      if (other === tid || mode !== 'running' || this.bestLeftAsleep(other)) continue;
       if (ptrace(Ptrace.INTERRUPT, other) === 0) waiting.add(other);
     }
     const limit = performance.now() + STOP_OTHERS_MS;
@@ -397,9 +399,15 @@ class WatchSession {
     }
   }
 
+  private bestLeftAsleep(tid: number): boolean {
+    const state = threadState(this.pid, tid);
+    const call = state === 'S' ? blockedCall(this.pid, tid) : undefined;
+    return state === 'D' || (call !== undefined && !restartsExactly(this.pid, call));
+  }
+
   private resumeOthers(): void {
     for (const other of this.heldForHit) {
-      if (this.registers.load(other) && repairInterrupted(other, this.registers, undefined))
+      if (this.registers.load(other) && repairInterrupted(this.pid, other, this.registers, 'hardly'))
         this.registers.store(other);
       this.resume(other);
     }
@@ -438,16 +446,14 @@ class WatchSession {
     }
   }
 
-  private readonly asleepSince = new Map<number, number>();
+  /** Of threads asked to stop at the end: how long they had slept, where that is known. */
+  private readonly slept = new Map<number, Slept | undefined>();
 
   /** Interrupts a thread; not yet, when it sleeps in a call that would notice and there is patience left. */
   private interruptGently(tid: number, impatient: boolean): boolean {
-    const call = threadState(this.pid, tid) === 'S' ? blockedCall(this.pid, tid) : undefined;
-    if (call && !restartsExactly(this.pid, call)) {
-      const since = repairable(call) ? asleepSinceMs(this.pid, tid) : undefined;
-      if (since !== undefined) this.asleepSince.set(tid, since);
-      else if (!impatient) return false;
-    }
+    const slept = sleepOf(this.pid, tid);
+    if (slept === undefined && !impatient) return false;
+    this.slept.set(tid, slept);
     ptrace(Ptrace.INTERRUPT, tid);
     return true;
   }
@@ -475,9 +481,8 @@ class WatchSession {
       ptrace(Ptrace.CONT, tid);
       return false;
     }
-    const since = this.asleepSince.get(tid);
-    const slept = since === undefined ? undefined : { since, now: performance.now() };
-    if (this.registers.load(tid) && repairInterrupted(tid, this.registers, slept)) this.registers.store(tid);
+    if (this.registers.load(tid) && repairInterrupted(this.pid, tid, this.registers, this.slept.get(tid)))
+      this.registers.store(tid);
     ptrace(Ptrace.DETACH, tid);
     return true;
   }
