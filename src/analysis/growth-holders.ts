@@ -6,7 +6,7 @@
  * one each time, a chain of exceptions, an iterator's buffer. Where the dominator does not refer to the new objects
  * itself (two old containers share them), the old container with most of them is taken.
  */
-import { LabelKind, labelKind, labelPayload, type NodeIndex } from '../cpython/index.ts';
+import { LabelKind, labelKind, labelPayload, makeLabel, type NodeIndex } from '../cpython/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
 import type { DominatorTree } from './dominators.ts';
 import { birthSnapshots } from './survivors.ts';
@@ -44,6 +44,8 @@ export interface GrowthHolder {
   readonly lengths: readonly number[];
   /** Retained bytes of the holder (of the slot's referent when there is a slot) in each snapshot. */
   readonly retained: readonly number[];
+  /** One object that itself becomes bigger (an array, a text that is added to): nothing new hangs under it. */
+  readonly swelling: boolean;
 }
 
 interface Group {
@@ -97,9 +99,14 @@ export function growthHolders(graphs: readonly HeapGraph[], trees: readonly Domi
       if (born[target] === 0 || firstOf[target] !== target || holderOf[target] !== source) continue;
       const kind = labelKind(edgeLabel[e]);
       if (tree.retains[kind] === 0) continue;
-      if (labelOf[target] === NONE || kind !== LabelKind.keyObject) labelOf[target] = edgeLabel[e];
+      if (labelOf[target] === NONE || kind !== LabelKind.keyObject) {
+        // A name that is itself new is a key like any other, not an attribute that got another value.
+        const newName = kind === LabelKind.key && e > edgeStart[source] && born[edgeTarget[e - 1]] > 0 && labelKind(edgeLabel[e - 1]) === LabelKind.keyObject;
+        labelOf[target] = newName ? makeLabel(LabelKind.keyNode, edgeTarget[e - 1]) : edgeLabel[e];
+      }
     }
   }
+  foldModules(last, born, holderOf, firstOf, labelOf);
   adoptOrphans(last, tree, born, holderOf, firstOf, labelOf, NONE);
 
   const groups = new Map<number, Map<number, Group>>();
@@ -112,7 +119,15 @@ export function growthHolders(graphs: readonly HeapGraph[], trees: readonly Domi
     if (slots === undefined) groups.set(holder, (slots = new Map()));
     let group = slots.get(slot);
     if (group === undefined) {
-      group = { holder, slot, sample: first, items: new Float64Array(intervals), born: new Float64Array(intervals), bornBytes: new Float64Array(intervals), types: new Map() };
+      group = {
+        holder,
+        slot,
+        sample: first,
+        items: new Float64Array(intervals),
+        born: new Float64Array(intervals),
+        bornBytes: new Float64Array(intervals),
+        types: new Map(),
+      };
       slots.set(slot, group);
     }
     const interval = born[node] - 1;
@@ -125,7 +140,8 @@ export function growthHolders(graphs: readonly HeapGraph[], trees: readonly Domi
       if (born[first] < born[group.sample]) group.sample = first;
     }
     let type = group.types.get(columns.type[node]);
-    if (type === undefined) group.types.set(columns.type[node], (type = { born: new Float64Array(intervals), bytes: 0 }));
+    if (type === undefined)
+      group.types.set(columns.type[node], (type = { born: new Float64Array(intervals), bytes: 0 }));
     type.born[interval]++;
     type.bytes += bytes;
   }
@@ -136,6 +152,23 @@ export function growthHolders(graphs: readonly HeapGraph[], trees: readonly Domi
   }
   const weight = (h: GrowthHolder) => h.bornBytes.reduce((a, b) => a + b, 0);
   return holders.sort((a, b) => weight(b) - weight(a));
+}
+
+/** Modules hang on the root under their names, so that paths are short; what holds them is `sys.modules`. */
+function foldModules(graph: HeapGraph, born: Uint8Array, holderOf: Uint32Array, firstOf: Uint32Array, labelOf: Uint32Array): void {
+  const { nodeCount, edgeStart, edgeTarget, edgeLabel, strings } = graph.columns;
+  let modules = 0;
+  for (let e = edgeStart[0]; e < edgeStart[1] && modules === 0; e++) {
+    const state = edgeTarget[e];
+    if (strings[labelPayload(edgeLabel[e])] !== 'interpreter state') continue;
+    for (let f = edgeStart[state]; f < edgeStart[state + 1]; f++) if (graph.labelString(f) === 'sys.modules') modules = edgeTarget[f];
+  }
+  if (modules === 0 || born[modules] > 0) return;
+  for (let node = 1; node < nodeCount; node++) {
+    if (born[node] === 0 || firstOf[node] !== node || holderOf[node] !== 0 || graph.layout(node) !== 'module') continue;
+    holderOf[node] = modules;
+    labelOf[node] = makeLabel(LabelKind.keyNode, 0);
+  }
 }
 
 /** A reference by a fixed name is a slot; items under changing keys and positions are a container's. */
@@ -166,7 +199,8 @@ function adoptOrphans(
   const { columns } = graph;
   const orphans: number[] = [];
   for (let node = 1; node < columns.nodeCount; node++) {
-    if (born[node] > 0 && firstOf[node] === node && labelOf[node] === none && holderOf[node] < columns.nodeCount) orphans.push(node);
+    if (born[node] > 0 && firstOf[node] === node && labelOf[node] === none && holderOf[node] < columns.nodeCount)
+      orphans.push(node);
   }
   if (orphans.length === 0) return;
   const { start, source, edge } = graph.referrers;
@@ -208,21 +242,38 @@ function describe(
   const { columns } = last;
   const { holder } = group;
   // Decoding has a node of its own for what no known variable of C code holds; dominators add theirs for the rest.
-  const unknown = holder < columns.nodeCount && holder === nativeCodeNode(last) && labelKind(group.slot) === LabelKind.root;
-  const kind = holder === columns.nodeCount || unknown ? 'native' : holder === columns.nodeCount + 1 ? 'garbage' : 'object';
+  const unknown =
+    holder < columns.nodeCount && holder === nativeCodeNode(last) && labelKind(group.slot) === LabelKind.root;
+  const kind =
+    holder === columns.nodeCount || unknown ? 'native' : holder === columns.nodeCount + 1 ? 'garbage' : 'object';
   const address = kind === 'object' ? columns.address[holder] : 0;
   const slot = group.slot === none || unknown ? undefined : group.slot;
   const lengths: number[] = [];
   const retained: number[] = [];
   graphs.forEach((graph, g) => {
-    const node = unknown ? nativeCodeNode(graph) : kind === 'object' ? (holder === 0 ? 0 : graph.nodeAt(address)) : graph.nodeCount + (kind === 'native' ? 0 : 1);
+    const node = unknown
+      ? nativeCodeNode(graph)
+      : kind === 'object'
+        ? holder === 0
+          ? 0
+          : graph.nodeAt(address)
+        : graph.nodeCount + (kind === 'native' ? 0 : 1);
     lengths.push(node >= 0 && node < graph.nodeCount ? graph.columns.length[node] : 0);
-    retained.push(node < 0 ? 0 : slot === undefined ? trees[g].retained[node] : retainedThrough(graph, trees[g], node, last, slot));
+    retained.push(
+      node < 0 ? 0 : slot === undefined ? trees[g].retained[node] : retainedThrough(graph, trees[g], node, last, slot),
+    );
   });
   const types = [...group.types]
     .map(([type, t]): GrowingType => {
       const info = columns.types[type];
-      return { type: info.name, address: info.address, heapType: info.heapType, layout: info.layout, born: [...t.born], bytes: t.bytes };
+      return {
+        type: info.name,
+        address: info.address,
+        heapType: info.heapType,
+        layout: info.layout,
+        born: [...t.born],
+        bytes: t.bytes,
+      };
     })
     .sort((a, b) => b.bytes - a.bytes);
   return {
@@ -237,7 +288,46 @@ function describe(
     replaced: kind === 'object' && slot === undefined ? replacedValues(last, holder, born) : 0,
     lengths,
     retained,
+    swelling: false,
   };
+}
+
+/** An object must have gained this many bytes before it counts as swelling. */
+const SWOLLEN = 16_384;
+
+/**
+ * Old objects that became bigger themselves: arrays, byte arrays, containers of old or tiny objects. `retained` is their
+ * shallow size. Those in `known` are left out.
+ */
+export function swellingObjects(graphs: readonly HeapGraph[], known: ReadonlySet<NodeIndex>): GrowthHolder[] {
+  const last = graphs[graphs.length - 1];
+  const { nodeCount, address, size, length, type, types } = last.columns;
+  const found: GrowthHolder[] = [];
+  for (let node = 1; node < nodeCount; node++) {
+    if (size[node] < SWOLLEN || known.has(node) || address[node] === 0) continue;
+    const nodes = graphs.map(graph => graph.nodeAt(address[node]));
+    if (nodes.some((n, g) => n < 0 || graphs[g].typeName(n) !== last.typeName(node))) continue;
+    const sizes = nodes.map((n, g) => graphs[g].columns.size[n]);
+    const gained = size[node] - sizes[0];
+    if (gained < SWOLLEN) continue;
+    const info = types[type[node]];
+    const none = sizes.slice(1).map(() => 0);
+    found.push({
+      node,
+      kind: 'object',
+      slot: undefined,
+      sample: node,
+      items: none,
+      born: none,
+      bornBytes: none,
+      types: [{ type: info.name, address: info.address, heapType: info.heapType, layout: info.layout, born: none, bytes: gained }],
+      replaced: 0,
+      lengths: length[node] > 0 ? nodes.map((n, g) => graphs[g].columns.length[n]) : none.concat(0),
+      retained: sizes,
+      swelling: true,
+    });
+  }
+  return found;
 }
 
 /** Retained bytes of what hangs on `node` through the reference that has the same label as `slot` has in `last`. */
@@ -248,7 +338,11 @@ function retainedThrough(graph: HeapGraph, tree: DominatorTree, node: number, la
   let bytes = 0;
   for (let e = edgeStart[node]; e < edgeStart[node + 1]; e++) {
     const label = edgeLabel[e];
-    if (labelKind(label) !== kind || (kind !== LabelKind.index && kind !== LabelKind.keyNode && strings[labelPayload(label)] !== text)) continue;
+    if (
+      labelKind(label) !== kind ||
+      (kind !== LabelKind.index && kind !== LabelKind.keyNode && strings[labelPayload(label)] !== text)
+    )
+      continue;
     if (tree.idom[edgeTarget[e]] === node) bytes += tree.retained[edgeTarget[e]];
   }
   return bytes;

@@ -8,7 +8,7 @@ export { findGarbage, findLiveCycles, type Garbage, type GarbageCycle } from './
 export { computeDominators, type DominatorOptions, type DominatorTree, dominatorsOf } from './dominators.ts';
 export { type ContainerGrowth, growthByContainer, growthByType, secondsOf, type TypeGrowth } from './growth.ts';
 export { type GrowthAccountOptions, growthByHolder, type HolderGrowth, type TypeShare } from './growth-account.ts';
-export { type GrowingType, type GrowthHolder, growthHolders } from './growth-holders.ts';
+export { type GrowingType, type GrowthHolder, growthHolders, swellingObjects } from './growth-holders.ts';
 export { type HandleGroup, type HandleGrowth, type HandleReading, handleGrowth } from './handles.ts';
 export { type Ages, agesOf, matchNodes, NOBODY, type Survivors, survivorsOf } from './identity.ts';
 export {

@@ -26,6 +26,8 @@ export function sizeWord(runtime: Runtime, columns: HeapColumns, node: NodeIndex
     case 'collections.OrderedDict':
       return { address: a + layout.dict.used, length: 8 };
     case 'list':
+    case 'bytearray':
+    case 'array.array':
     case 'collections.deque':
       return { address: a + layout.var.count, length: 8 };
     case 'set':
@@ -44,8 +46,13 @@ export function refcountWord(runtime: Runtime, address: number): WatchedWord {
 export function youngestTail(runtime: Runtime): readonly { readonly word: WatchedWord; readonly head: number }[] {
   const g = runtime.layout.gc;
   const states =
-    g.stateIn === 'runtime' ? [runtime.address + g.state] : runtime.interpreters.map(interpreter => interpreter.address + g.state);
-  return states.map(state => ({ head: state + g.generations[0], word: { address: state + g.generations[0] + g.prev, length: 8 } }));
+    g.stateIn === 'runtime'
+      ? [runtime.address + g.state]
+      : runtime.interpreters.map(interpreter => interpreter.address + g.state);
+  return states.map(state => ({
+    head: state + g.generations[0],
+    word: { address: state + g.generations[0] + g.prev, length: 8 },
+  }));
 }
 
 /** The word that holds the value of an instance's attribute, in its `__dict__` or inline values; undefined when it cannot be found. */
@@ -86,16 +93,32 @@ export function itemWord(reader: Reader, runtime: Runtime, dict: number, name: s
     const entry = shape.entries + i * shape.entrySize;
     const key = reader.word(entry + shape.keyOffset);
     if (key === 0 || readText(reader, layout, key, name.length + 1) !== name) continue;
-    return { address: values === 0 ? entry + shape.valueOffset : values + layout.managed.values.items + 8 * i, length: 8 };
+    return {
+      address: values === 0 ? entry + shape.valueOffset : values + layout.managed.values.items + 8 * i,
+      length: 8,
+    };
   }
   return undefined;
 }
 
-/** The most items that a container can ever hold, by its own `maxlen`; undefined when it has no bound of its own. */
+/**
+ * lru_cache_object.maxsize: {PyObject_HEAD, 5 words of the root link} wrapper, typed, cache, hits, func, maxsize. The same
+ * in all supported versions (Modules/_functoolsmodule.c).
+ */
+const LRU_MAXSIZE = 96;
+
+/** The most items that an object can ever hold, by its own `maxlen` or `maxsize`; undefined when it has no bound of its own. */
 export function itemBound(reader: Reader, runtime: Runtime, columns: HeapColumns, node: NodeIndex): number | undefined {
-  if (columns.types[columns.type[node]].layout !== 'collections.deque') return undefined;
-  const maxlen = reader.signed(columns.address[node] + runtime.layout.deque.maxLength);
-  return maxlen >= 0 ? maxlen : undefined;
+  const { layout } = columns.types[columns.type[node]];
+  const offset =
+    layout === 'collections.deque'
+      ? runtime.layout.deque.maxLength
+      : layout === 'functools._lru_cache_wrapper'
+        ? LRU_MAXSIZE
+        : -1;
+  if (offset < 0) return undefined;
+  const most = reader.signed(columns.address[node] + offset);
+  return most >= 0 ? most : undefined;
 }
 
 /** Was the garbage collector running at the moment of this image? Its lists are then in pieces; another moment is better. */
@@ -103,5 +126,7 @@ export function isCollecting(image: ProcessImage, runtime: Runtime): boolean {
   const g = runtime.layout.gc;
   const bytes = new Uint8Array(4);
   const states = g.stateIn === 'runtime' ? [runtime.address] : runtime.interpreters.map(i => i.address);
-  return states.some(state => image.read(state + g.state + g.collecting, bytes) === 4 && bytes.some(byte => byte !== 0));
+  return states.some(
+    state => image.read(state + g.state + g.collecting, bytes) === 4 && bytes.some(byte => byte !== 0),
+  );
 }

@@ -57,20 +57,21 @@ export function candidatesOf(
   for (const growth of holders) {
     // Objects of the last interval may be passing through; what was born before it has proved that it stays.
     const stayed = sum(growth.born.slice(0, -1));
-    if (stayed < FEWEST) continue;
+    const replacedByBigger = growth.slot !== undefined && growth.kind === 'object' && swells(growth.retained);
+    if (stayed < FEWEST && !growth.swelling && !replacedByBigger) continue;
     const series = seriesOf(growth);
     const trend = trendOf(growth, series, seconds);
     const elapsed = seconds[seconds.length - 1] - seconds[0];
     const steps = growth.kind === 'object' ? placeOf(graph, growth) : [];
     const bytes = growth.retained[growth.retained.length - 1] - growth.retained[0];
     const net = netShare(growth, series);
-    const types = byTelling(growth.types, stayed);
+    const types = growth.swelling || stayed < FEWEST ? growth.types : byTelling(growth.types, stayed);
     candidates.push({
       growth,
       trend,
       series,
       objectsPerSecond: (sum(growth.born) * net) / elapsed,
-      bytesPerSecond: (sum(growth.bornBytes) * net) / elapsed,
+      bytesPerSecond: stayed < FEWEST ? bytes / elapsed : (sum(growth.bornBytes) * net) / elapsed,
       bytes: bytes > 0 ? bytes : sum(growth.bornBytes) * net,
       steps,
       expression: growth.kind === 'object' ? expressionOf(graph, steps) : '',
@@ -83,6 +84,14 @@ export function candidatesOf(
     });
   }
   return candidates.sort((a, b) => b.bytesPerSecond - a.bytesPerSecond);
+}
+
+/** Bytes that a value gained, being replaced by a bigger one each time. */
+const SWOLLEN = 16_384;
+
+function swells(bytes: readonly number[]): boolean {
+  if (bytes[bytes.length - 1] - bytes[0] < SWOLLEN) return false;
+  return bytes.every((value, i) => i === 0 || value > bytes[i - 1]);
 }
 
 /** The path to what a person would change: the holder, and the attribute of it through which the growth hangs. */
@@ -138,9 +147,17 @@ function trendOf(growth: GrowthHolder, series: readonly number[], seconds: reado
   const before = rateOf(series, seconds, 0, part);
   const after = rateOf(series, seconds, rates.length - part, rates.length);
   if (after < 0.08 * before || (rates.length >= 4 && after < 0.2 * before)) return 'stopped';
-  if (!rates.every(rate => rate > 0.2 * mean)) return 'unclear';
+  // What swells is moved to a bigger place now and then: its length rises evenly, its bytes in steps.
+  if (
+    growth.swelling
+      ? rates.filter(rate => rate > 0).length < 0.6 * rates.length
+      : !rates.every(rate => rate > 0.2 * mean)
+  ) {
+    return 'unclear';
+  }
   // Each interval left survivors, not only the latest.
-  if (!growth.born.every(n => n > 0)) return 'unclear';
+  const replaced = growth.slot !== undefined && swells(growth.retained);
+  if (!growth.swelling && !replaced && !growth.born.every(n => n > 0)) return 'unclear';
   const half = Math.floor(rates.length / 2);
   return rateOf(series, seconds, rates.length - half, rates.length) < 0.75 * rateOf(series, seconds, 0, half)
     ? 'slowing'

@@ -18,6 +18,7 @@ import {
 } from '../source/index.ts';
 import type { Candidate } from './candidate.ts';
 import type { Place } from './place.ts';
+import { ownerOf } from './project-files.ts';
 import type { Category, Site } from './verdict.ts';
 
 export interface Cause {
@@ -40,8 +41,8 @@ export interface CauseFacts {
   readonly sites: readonly Site[];
   readonly files: readonly SourceFile[];
   readonly root: string;
-  /** Garbage on which the collector can do nothing: it hangs on objects that take no part in collection. */
-  readonly uncollectable: boolean;
+  /** Why the collector does not free garbage; '' when it will, or when it is no garbage. */
+  readonly stuck: '' | 'disabled' | 'threshold' | 'hidden' | 'frozen';
   /** Open files and sockets grow too. */
   readonly handlesGrow: boolean;
 }
@@ -117,20 +118,15 @@ function shapeOf(facts: CauseFacts): Shape | undefined {
     };
   }
   if (growth.kind === 'garbage') {
-    if (!collector.enabled)
+    const why = STUCK[facts.stuck];
+    if (why !== '') {
+      const threshold = collector.generations[0]?.threshold ?? 0;
       return {
         category: 'circular-reference',
         strong: true,
-        sentence:
-          'they refer to each other in cycles, and automatic collection is switched off (gc.disable()), so that nothing ever frees them',
+        sentence: `they refer to each other in cycles, and ${why.replace('THRESHOLD', String(threshold))}`,
       };
-    if (facts.uncollectable)
-      return {
-        category: 'circular-reference',
-        strong: true,
-        sentence:
-          'they refer to each other in a cycle through an object of an extension type that does not take part in garbage collection, so that the collector cannot see the cycle',
-      };
+    }
     return {
       category: 'circular-reference',
       strong: false,
@@ -256,6 +252,15 @@ function shapeOf(facts: CauseFacts): Shape | undefined {
   return undefined;
 }
 
+const STUCK: Record<CauseFacts['stuck'], string> = {
+  '': '',
+  disabled: 'automatic collection is switched off (gc.disable() or a threshold of 0), so that nothing ever frees them',
+  threshold: 'the threshold of the garbage collector is so high (gc.set_threshold(THRESHOLD)) that it hardly ever runs',
+  hidden:
+    'one object on the way is of an extension type that does not take part in garbage collection, so that the collector cannot see the cycle',
+  frozen: 'gc.freeze() has put them where the collector never looks',
+};
+
 /** Are the items themselves classes (not instances that bring one along)? */
 function growsClasses(candidate: Candidate): boolean {
   const items = candidate.growth.items.reduce((a, b) => a + b, 0);
@@ -295,7 +300,9 @@ const patternsOf = new WeakMap<readonly SourceFile[], PatternMatch[]>();
 function patternsIn(files: readonly SourceFile[], root: string): PatternMatch[] {
   let matches = patternsOf.get(files);
   if (matches === undefined) {
-    matches = safely(() => findPatterns(files, { root })) ?? [];
+    // What a library does is not the program's fault: its files are there to follow names only.
+    const own = files.filter(file => ownerOf(file.file) === 'program');
+    matches = safely(() => findPatterns(own, { root })) ?? [];
     patternsOf.set(files, matches);
   }
   return matches;
@@ -396,22 +403,24 @@ function sourceSays(
   shape: Shape | undefined,
 ): Cause['source'] {
   // A cache of every argument is bounded when there are only so many arguments: numbers in a range, a few names.
-  if (facts.place.passes.has('functools._lru_cache_wrapper'))
-    return endlessKeys(facts.candidate) ? 'unbounded' : 'unknown';
+  if (facts.place.passes.has('functools._lru_cache_wrapper')) {
+    return shape?.category === 'lru-cache-method' || facts.candidate.types.some(t => t.type === 'float')
+      ? 'unbounded'
+      : 'unknown';
+  }
   if (shape?.strong) return 'unbounded';
   if (match?.certainty === 'sure') return 'unbounded';
   if (use?.bounded) return 'bounded';
   if (use?.found && use.stores.length > 0) {
-    if (use.removals.length === 0 || use.removals.every(r => r.limits.length > 0) || use.missedIn.length > 0)
+    if (
+      use.removals.length === 0 ||
+      use.removals.every(r => r.limits.length > 0 && !r.limits.some(l => l === 'flag' || l === 'age')) ||
+      use.missedIn.length > 0
+    )
       return 'unbounded';
     return 'unknown';
   }
   return match !== undefined ? 'unbounded' : 'unknown';
-}
-
-/** Keys of which there is no end: instances of classes, and floating point numbers. */
-function endlessKeys(candidate: Candidate): boolean {
-  return candidate.types.some(t => t.type === 'float' || (t.heapType && t.layout === 'instance'));
 }
 
 function* staticSites(match: PatternMatch | undefined, use: ContainerUse | undefined): Iterable<Site> {

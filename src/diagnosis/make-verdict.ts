@@ -54,6 +54,9 @@ export function makeVerdict(findings: Findings): Verdict {
     verdict = 'inconclusive';
     const [first] = unsettled;
     summary = `${first.candidate.expression || first.candidate.types[0]?.type} still grows, but not steadily enough to call it a leak after ${seconds.toFixed(0)} s`;
+  } else if (memory.pythonSteady && bounded.length === 0 && !judged.some(j => j.standing === 'stopped')) {
+    verdict = 'inconclusive';
+    summary = `Python objects grow by ${(memory.python / 1024).toFixed(0)} KiB/s, but no holder of the growth could be named`;
   } else if (memory.unexplained > RSS_NOISE && memory.steady) {
     verdict = 'inconclusive';
     summary = `resident memory outside of Python objects grows by ${(memory.unexplained / 1024).toFixed(0)} KiB/s, and what grows is not known`;
@@ -144,7 +147,8 @@ function suspectOf(leak: Judged, rank: number, observation: Observation): Suspec
   const { graph } = observation.latest;
   const { growth } = candidate;
   const elapsed = observation.latest.seconds - observation.moments[0].seconds;
-  const net = candidate.objectsPerSecond / Math.max(1e-9, sum(growth.born) / elapsed);
+  const swelling = sum(growth.born) === 0;
+  const net = swelling ? 1 : candidate.objectsPerSecond / Math.max(1e-9, sum(growth.born) / elapsed);
   const counts = new Map<number, number>();
   for (let n = 0; n < graph.nodeCount; n++)
     counts.set(graph.columns.type[n], (counts.get(graph.columns.type[n]) ?? 0) + 1);
@@ -253,6 +257,18 @@ function dedupe(sites: readonly Site[]): Site[] {
   return [...byLine.values()];
 }
 
+/** With a capital, unless it begins with a name of the program. */
+function sentence(text: string): string {
+  const first = /^\S+/.exec(text)?.[0] ?? '';
+  return /^[a-z]+$/.test(first) && PLAIN_WORDS.has(first) ? first.charAt(0).toUpperCase() + text.slice(1) : text;
+}
+
+const PLAIN_WORDS = new Set(
+  'a an all each entries exceptions every it nothing of suspended that the they this what when while removed native new functools itertools linecache'
+    .split(' ')
+    .filter(w => !/tools|cache/.test(w)),
+);
+
 function explanationOf(leak: Judged): string {
   const parts = [...leak.cause.reasons.slice(0, 3)];
   if (leak.inserted > 0) {
@@ -263,7 +279,7 @@ function explanationOf(leak: Judged): string {
         : `of ${total} watched changes ${leak.inserted} were insertions and ${leak.removed} removals`,
     );
   }
-  const text = parts.map(part => part.charAt(0).toUpperCase() + part.slice(1)).join('. ');
+  const text = parts.map(sentence).join('. ');
   return text.endsWith('.') ? text : `${text}.`;
 }
 

@@ -6,7 +6,7 @@
  * the collector, is watched until it stops or the time is over.
  */
 import { readlinkSync } from 'node:fs';
-import { growthHolders } from '../analysis/index.ts';
+import { growthHolders, swellingObjects } from '../analysis/index.ts';
 import {
   attributeWord,
   itemBound,
@@ -15,9 +15,11 @@ import {
   labelKind,
   labelPayload,
   NodeFlag,
+  type NodeIndex,
   type StackLine,
   sizeWord,
 } from '../cpython/index.ts';
+import type { HeapGraph } from '../heap/index.ts';
 import { type ElfModule, ExitCode, LeakscopeError, LiveReader } from '../process/index.ts';
 import { type Candidate, candidatesOf } from './candidate.ts';
 import { type Cause, causeOf } from './cause.ts';
@@ -210,20 +212,31 @@ function judge(
     moments.map(m => m.graph),
     moments.map(m => m.tree),
   );
+  const swelling = swellingObjects(
+    moments.map(m => m.graph),
+    new Set(
+      holders.filter(h => h.kind === 'object' && h.slot === undefined && h.items.some(n => n > 0)).map(h => h.node),
+    ),
+  );
   const candidates = candidatesOf(
     last.graph,
-    holders,
+    [...holders, ...swelling],
     moments.map(m => m.seconds),
   ).slice(0, CLOSE_LOOKS * 2);
   const sources = files.all(filesOf(last.graph));
   const handlesGrow = growsSteadily(observation.readings.map(r => r.handles));
   const reader = new LiveReader(observation.pid);
   const judged: Judged[] = [];
+  const caches = new Set<number>();
   for (const candidate of candidates) {
     if (judged.length >= CLOSE_LOOKS) break;
     if (candidate.trend === 'stopped' && judged.length > 0 && candidate.bytesPerSecond <= 0) continue;
     const place = placeOf(last.graph, candidate);
-    const uncollectable = candidate.growth.kind === 'garbage' && isUncollectable(last, moments);
+    // The parts of one lru_cache (its dict, its links) are one thing.
+    const cache = lruCacheOn(last.graph, candidate);
+    if (cache !== 0 && caches.has(cache)) continue;
+    if (cache !== 0) caches.add(cache);
+    const stuck = candidate.growth.kind === 'garbage' ? whyGarbageStays(last, candidate, moments) : '';
     const known = causes.get(candidate.fingerprint);
     const cause =
       known !== undefined && known.cause.category !== 'circular-reference'
@@ -235,15 +248,15 @@ function judge(
             sites: [],
             files: sources,
             root: cwd,
-            uncollectable,
+            stuck,
             handlesGrow,
           });
     causes.set(candidate.fingerprint, { cause, at: observation.snapshots });
     const bound =
       observation.runtime !== undefined && candidate.growth.kind === 'object' && candidate.growth.slot === undefined
-        ? itemBound(reader, observation.runtime, last.graph.columns, candidate.growth.node)
+        ? itemBound(reader, observation.runtime, last.graph.columns, cache === 0 ? candidate.growth.node : cache)
         : undefined;
-    const standing = standingOf(candidate, cause, bound, last, uncollectable);
+    const standing = standingOf(candidate, cause, bound, last, stuck !== '');
     judged.push({
       candidate,
       place,
@@ -265,10 +278,10 @@ function standingOf(
   cause: Cause,
   bound: number | undefined,
   moment: Moment,
-  uncollectable: boolean,
+  stuck: boolean,
 ): Standing {
   if (candidate.trend === 'stopped') return 'stopped';
-  if (candidate.growth.kind === 'garbage' && moment.collector.enabled && !uncollectable) return 'collectable';
+  if (candidate.growth.kind === 'garbage' && !stuck) return 'collectable';
   // Shared by so much that no one holder can be named: the holders of its parts are candidates of their own.
   if (candidate.growth.node === 0 && candidate.growth.kind === 'object') return 'unclear';
   if (bound !== undefined) return 'bounded';
@@ -279,8 +292,8 @@ function standingOf(
   const gained = candidate.series[candidate.series.length - 1] - candidate.series[0];
   if (candidate.growth.replaced > 0.08 * gained) return 'growing';
   if (cause.source !== 'unbounded') return 'growing';
-  const keyed = candidate.growth.slot === undefined && moment.graph.layout(candidate.growth.node) === 'dict';
-  return keyed && moment.seconds < LONG_FOR_KEYS_S ? 'growing' : 'leaking';
+  const container = candidate.growth.slot === undefined && candidate.growth.kind === 'object';
+  return container && moment.seconds < LONG_FOR_KEYS_S ? 'growing' : 'leaking';
 }
 
 /** Rises in every step and by more than a few. */
@@ -291,15 +304,31 @@ export function growsSteadily(values: readonly number[]): boolean {
   return rises >= (values.length - 1) * 0.75;
 }
 
+/** The lru_cache wrapper that a candidate's growth belongs to; 0 when it is none. */
+function lruCacheOn(graph: HeapGraph, candidate: Candidate): NodeIndex {
+  if (candidate.growth.kind !== 'object') return 0;
+  const nodes = [candidate.growth.node, ...candidate.steps.map(step => step.node).reverse()];
+  return nodes.find(node => graph.layout(node) === 'functools._lru_cache_wrapper') ?? 0;
+}
+
+/** Why the collector does not free garbage; '' when it will. */
+export type StuckGarbage = '' | 'disabled' | 'threshold' | 'hidden' | 'frozen';
+
+/** A collection that is further off than this never comes, for a service that is killed for memory, seconds. */
+const NEVER_S = 300;
+
 /**
- * Is there garbage that a collection cannot free? It must have been garbage in a snapshot before a collection of the
- * oldest generation and still be there; short of that, an untracked object of an extension type that refers to tracked
- * garbage hides its cycle from the collector; and frozen objects are never looked at.
+ * Will a collection free the garbage? Not when collection is off, or so many objects away that it does not come; not
+ * when an untracked object of an extension type hides the cycle from it; and frozen objects are never looked at.
  */
-function isUncollectable(last: Moment, moments: readonly Moment[]): boolean {
+function whyGarbageStays(last: Moment, candidate: Candidate, moments: readonly Moment[]): StuckGarbage {
+  const [young] = last.collector.generations;
+  if (!last.collector.enabled || young?.threshold === 0) return 'disabled';
+  const elapsed = Math.max(1, last.seconds - moments[0].seconds);
+  const perSecond = candidate.growth.born.reduce((a, b) => a + b, 0) / elapsed;
+  if (young !== undefined && (young.threshold - young.count) / Math.max(1, perSecond) > NEVER_S) return 'threshold';
   const { columns } = last.graph;
   const garbage = last.tree.order.subarray(last.tree.aliveCount);
-  const first = moments[0].seconds === last.seconds ? undefined : moments[0];
   let hidden = 0;
   let frozen = 0;
   for (const node of garbage) {
@@ -324,8 +353,7 @@ function isUncollectable(last: Moment, moments: readonly Moment[]): boolean {
       }
     }
   }
-  void first;
-  return hidden > 20 || frozen > 50;
+  return hidden > 20 ? 'hidden' : frozen > 50 ? 'frozen' : '';
 }
 
 // ---- the lines ----
@@ -395,7 +423,8 @@ async function findSites(
   const sources = files.all(filesOf(graph), also);
   for (const leak of leaks) {
     const index = judged.indexOf(leak);
-    const uncollectable = leak.candidate.growth.kind === 'garbage' && isUncollectable(last, observation.moments);
+    const stuck =
+      leak.candidate.growth.kind === 'garbage' ? whyGarbageStays(last, leak.candidate, observation.moments) : '';
     const cause = causeOf({
       candidate: leak.candidate,
       place: leak.place,
@@ -403,7 +432,7 @@ async function findSites(
       sites: [...leak.stores, ...leak.creations],
       files: sources,
       root: cwd,
-      uncollectable,
+      stuck,
       handlesGrow: growsSteadily(observation.readings.map(r => r.handles)),
     });
     const better: Judged = { ...leak, cause };
