@@ -101,7 +101,11 @@ export function growthHolders(graphs: readonly HeapGraph[], trees: readonly Domi
       if (tree.retains[kind] === 0) continue;
       if (labelOf[target] === NONE || kind !== LabelKind.keyObject) {
         // A name that is itself new is a key like any other, not an attribute that got another value.
-        const newName = kind === LabelKind.key && e > edgeStart[source] && born[edgeTarget[e - 1]] > 0 && labelKind(edgeLabel[e - 1]) === LabelKind.keyObject;
+        const newName =
+          kind === LabelKind.key &&
+          e > edgeStart[source] &&
+          born[edgeTarget[e - 1]] > 0 &&
+          labelKind(edgeLabel[e - 1]) === LabelKind.keyObject;
         labelOf[target] = newName ? makeLabel(LabelKind.keyNode, edgeTarget[e - 1]) : edgeLabel[e];
       }
     }
@@ -116,7 +120,10 @@ export function growthHolders(graphs: readonly HeapGraph[], trees: readonly Domi
     const holder = holderOf[first];
     const slot = slotOf(last, holder, labelOf[first], NONE);
     let slots = groups.get(holder);
-    if (slots === undefined) groups.set(holder, (slots = new Map()));
+    if (slots === undefined) {
+      slots = new Map();
+      groups.set(holder, slots);
+    }
     let group = slots.get(slot);
     if (group === undefined) {
       group = {
@@ -140,8 +147,10 @@ export function growthHolders(graphs: readonly HeapGraph[], trees: readonly Domi
       if (born[first] < born[group.sample]) group.sample = first;
     }
     let type = group.types.get(columns.type[node]);
-    if (type === undefined)
-      group.types.set(columns.type[node], (type = { born: new Float64Array(intervals), bytes: 0 }));
+    if (type === undefined) {
+      type = { born: new Float64Array(intervals), bytes: 0 };
+      group.types.set(columns.type[node], type);
+    }
     type.born[interval]++;
     type.bytes += bytes;
   }
@@ -155,13 +164,20 @@ export function growthHolders(graphs: readonly HeapGraph[], trees: readonly Domi
 }
 
 /** Modules hang on the root under their names, so that paths are short; what holds them is `sys.modules`. */
-function foldModules(graph: HeapGraph, born: Uint8Array, holderOf: Uint32Array, firstOf: Uint32Array, labelOf: Uint32Array): void {
+function foldModules(
+  graph: HeapGraph,
+  born: Uint8Array,
+  holderOf: Uint32Array,
+  firstOf: Uint32Array,
+  labelOf: Uint32Array,
+): void {
   const { nodeCount, edgeStart, edgeTarget, edgeLabel, strings } = graph.columns;
   let modules = 0;
   for (let e = edgeStart[0]; e < edgeStart[1] && modules === 0; e++) {
     const state = edgeTarget[e];
     if (strings[labelPayload(edgeLabel[e])] !== 'interpreter state') continue;
-    for (let f = edgeStart[state]; f < edgeStart[state + 1]; f++) if (graph.labelString(f) === 'sys.modules') modules = edgeTarget[f];
+    for (let f = edgeStart[state]; f < edgeStart[state + 1]; f++)
+      if (graph.labelString(f) === 'sys.modules') modules = edgeTarget[f];
   }
   if (modules === 0 || born[modules] > 0) return;
   for (let node = 1; node < nodeCount; node++) {
@@ -320,7 +336,16 @@ export function swellingObjects(graphs: readonly HeapGraph[], known: ReadonlySet
       items: none,
       born: none,
       bornBytes: none,
-      types: [{ type: info.name, address: info.address, heapType: info.heapType, layout: info.layout, born: none, bytes: gained }],
+      types: [
+        {
+          type: info.name,
+          address: info.address,
+          heapType: info.heapType,
+          layout: info.layout,
+          born: none,
+          bytes: gained,
+        },
+      ],
       replaced: 0,
       lengths: length[node] > 0 ? nodes.map((n, g) => graphs[g].columns.length[n]) : none.concat(0),
       retained: sizes,

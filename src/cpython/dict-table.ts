@@ -55,7 +55,12 @@ export function tableShape(reader: Reader, layout: Layout, keys: number): TableS
 }
 
 /** Calls `visit(key, value)` for each live entry of the dict at `dict`; stops when it returns true. Values of split tables too. */
-export function forEachItem(reader: Reader, layout: Layout, dict: number, visit: (key: number, value: number) => boolean | undefined): void {
+export function forEachItem(
+  reader: Reader,
+  layout: Layout,
+  dict: number,
+  visit: (key: number, value: number) => boolean | undefined,
+): void {
   const keys = reader.word(dict + layout.dict.keys);
   const values = reader.word(dict + layout.dict.values);
   const shape = tableShape(reader, layout, keys);
@@ -63,7 +68,10 @@ export function forEachItem(reader: Reader, layout: Layout, dict: number, visit:
   for (let i = 0; i < shape.count; i++) {
     const entry = shape.entries + i * shape.entrySize;
     const key = reader.word(entry + shape.keyOffset);
-    const value = values === 0 ? reader.word(entry + shape.valueOffset) : reader.word(values + Math.max(0, layout.managed.values.items) + 8 * i);
+    const value =
+      values === 0
+        ? reader.word(entry + shape.valueOffset)
+        : reader.word(values + Math.max(0, layout.managed.values.items) + 8 * i);
     if (key !== 0 && value !== 0 && visit(key, value) === true) return;
   }
 }

@@ -79,7 +79,8 @@ function readRuntime(reader: Reader, module: LoadedModule, address: number): Run
   }
   const named = /(?:python|libpython)(3)\.(\d+)/.exec(module.path);
   const minor = stated?.[1] ?? (named === null ? undefined : Number(named[2]));
-  if (stated !== undefined && (stated[0] !== 3 || layoutFor(stated[0], stated[1]) === undefined)) throw unsupported(stated.join('.'));
+  if (stated !== undefined && (stated[0] !== 3 || layoutFor(stated[0], stated[1]) === undefined))
+    throw unsupported(stated.join('.'));
   const first = minor === undefined ? undefined : layoutFor(3, minor);
   if (first !== undefined) candidates.push(first);
   if (stated === undefined) {
@@ -92,7 +93,9 @@ function readRuntime(reader: Reader, module: LoadedModule, address: number): Run
   // A layout that explains everything first; failing that one that explains enough, and what it does not is said.
   let failure = '';
   const fits = candidates.map(table => fitLayout(reader, table, address, offsets));
-  for (const { layout, variant, disagreements, failures } of fits.sort((a, b) => a.failures.length - b.failures.length)) {
+  for (const { layout, variant, disagreements, failures } of fits.sort(
+    (a, b) => a.failures.length - b.failures.length,
+  )) {
     failure ||= failures[0] ?? '';
     const found = readInterpreters(reader, layout, address);
     if (typeof found === 'string') {
@@ -100,7 +103,10 @@ function readRuntime(reader: Reader, module: LoadedModule, address: number): Run
       continue;
     }
     if (variant !== '') notes.push(`this is a ${variant} of CPython ${layout.version}`);
-    notes.push(...disagreements, ...failures.map(text => `the layout of CPython ${layout.version} does not fit everywhere: ${text}`));
+    notes.push(
+      ...disagreements,
+      ...failures.map(text => `the layout of CPython ${layout.version} does not fit everywhere: ${text}`),
+    );
     return { address, layout, module, notes, ...found, version: found.version ?? stated?.join('.') ?? layout.version };
   }
   if (candidates.length === 0) throw unsupported(minor === undefined ? 'of an unknown version' : `3.${minor}`);
@@ -158,7 +164,8 @@ function readInterpreters(
     }
     const dict = reader.word(sysDict + layout.object.type);
     const type = reader.word(dict + layout.object.type);
-    if (!reader.has(dict) || reader.word(type + layout.object.type) !== type) return 'the type of its types is not itself';
+    if (!reader.has(dict) || reader.word(type + layout.object.type) !== type)
+      return 'the type of its types is not itself';
     if (reader.cString(reader.word(type + layout.type.name)) !== 'type') return 'there is no type named type';
     if (reader.cString(reader.word(dict + layout.type.name)) !== 'dict') return 'sys.__dict__ is not a dict';
     typeType ||= type;
@@ -166,7 +173,8 @@ function readInterpreters(
     if (version === undefined) {
       const hex = lookUp(reader, layout, sysDict, 'hexversion');
       const parts = hex === 0 ? undefined : splitHexVersion(readInt(reader, layout, hex) ?? 0);
-      if (parts !== undefined && `${parts[0]}.${parts[1]}` !== layout.version) return `sys.hexversion says ${parts.join('.')}`;
+      if (parts !== undefined && `${parts[0]}.${parts[1]}` !== layout.version)
+        return `sys.hexversion says ${parts.join('.')}`;
       version = parts?.join('.');
     }
     const names = threadNames(reader, layout, modules);
@@ -176,12 +184,20 @@ function readInterpreters(
       ts !== 0 && threads.length < MAX_THREADS;
       ts = reader.word(ts + layout.thread.next)
     ) {
-      if (!reader.has(ts) || reader.word(ts + layout.thread.interpreter) !== at) return 'a thread does not point back at its interpreter';
+      if (!reader.has(ts) || reader.word(ts + layout.thread.interpreter) !== at)
+        return 'a thread does not point back at its interpreter';
       const threadId = reader.word(ts + layout.thread.threadId);
       const nativeId = layout.thread.nativeThreadId < 0 ? 0 : reader.word(ts + layout.thread.nativeThreadId);
       threads.push({ address: ts, interpreter: at, threadId, nativeId, name: names.get(threadId) ?? '' });
     }
-    interpreters.push({ address: at, id: reader.word(at + layout.interpreter.id), threads, modules, sysDict, builtins });
+    interpreters.push({
+      address: at,
+      id: reader.word(at + layout.interpreter.id),
+      threads,
+      modules,
+      sysDict,
+      builtins,
+    });
   }
   if (interpreters.length === 0) return 'there is no interpreter yet';
   return { interpreters, typeType, dictType, version };
@@ -230,7 +246,8 @@ export function instanceAttribute(reader: Reader, layout: Layout, object: number
   const shape = tableShape(reader, layout, keys);
   for (let i = 0; shape !== undefined && i < shape.count; i++) {
     const key = reader.word(shape.entries + i * shape.entrySize + shape.keyOffset);
-    if (key !== 0 && readText(reader, layout, key, name.length + 1) === name) return reader.word(values + layout.managed.values.items + 8 * i);
+    if (key !== 0 && readText(reader, layout, key, name.length + 1) === name)
+      return reader.word(values + layout.managed.values.items + 8 * i);
   }
   return 0;
 }

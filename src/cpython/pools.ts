@@ -40,7 +40,9 @@ export function findPools(
       const state = p.form === 'pointer' ? memory.word(at) : at;
       if (memory.has(state)) states.add(state);
     }
-    const found = [...states].map(state => fromArenaArray(memory, layout, memory.word(state + p.arenas), memory.uint32(state + p.maxArenas)));
+    const found = [...states].map(state =>
+      fromArenaArray(memory, layout, memory.word(state + p.arenas), memory.uint32(state + p.maxArenas)),
+    );
     return merge(layout, found, 'state');
   }
   const arenasSymbol = module.symbol('arenas');
@@ -109,7 +111,10 @@ export function isPool(memory: Memory, layout: Layout, pool: number): boolean {
   const next = memory.uint32(pool + p.nextOffset);
   if (next < p.headerSize || next > p.poolSize || (next - p.headerSize) % blockSize !== 0) return false;
   const free = memory.word(pool + p.freeBlock);
-  return free === 0 || (free >= pool + p.headerSize && free < pool + p.poolSize && (free - pool - p.headerSize) % blockSize === 0);
+  return (
+    free === 0 ||
+    (free >= pool + p.headerSize && free < pool + p.poolSize && (free - pool - p.headerSize) % blockSize === 0)
+  );
 }
 
 function byRecognition(memory: Memory, layout: Layout, mappings: readonly Mapping[]): Found {
@@ -141,7 +146,13 @@ function byRecognition(memory: Memory, layout: Layout, mappings: readonly Mappin
 }
 
 /** Marks in `free` (one byte a block) the blocks of a pool that are on its free list. Returns the number of blocks below the high-water mark. */
-export function markFreeBlocks(memory: Memory, layout: Layout, pool: number, blockSize: number, free: Uint8Array): number {
+export function markFreeBlocks(
+  memory: Memory,
+  layout: Layout,
+  pool: number,
+  blockSize: number,
+  free: Uint8Array,
+): number {
   const p = layout.pymalloc;
   const count = Math.floor((memory.uint32(pool + p.nextOffset) - p.headerSize) / blockSize);
   free.fill(0, 0, count);
