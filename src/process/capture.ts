@@ -11,6 +11,7 @@ import { isData } from './memory.ts';
 import { loadedModules } from './modules.ts';
 import { checkTarget } from './ptrace.ts';
 import { nap, readMemory } from './syscalls.ts';
+import { tidyTraps } from './trap-signal.ts';
 
 export interface CaptureOptions {
   /** How; by default what disturbs the target least and works. */
@@ -58,6 +59,7 @@ function captureOnce(pid: number, via: 'auto' | 'fork' | 'freeze'): ProcessImage
       'Let leakscope choose (--via auto), or use --via freeze.',
     );
   };
+  tidyTraps(pid);
   const plan = planFork(pid);
   if (!plan) return failed('its code has no instruction that a system call could be made with');
   try {

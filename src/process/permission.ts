@@ -170,6 +170,11 @@ export function denialsOf(pid: number): Denial[] {
  */
 export function explainPermission(pid: number): LeakscopeError {
   const [denial = unexplained(pid)] = denialsOf(pid);
+  return denialError(pid, denial);
+}
+
+/** A denial as the error to throw, with the remedy for where we and the process run. */
+export function denialError(pid: number, denial: Denial): LeakscopeError {
   const where = containerOf('self') ?? (existsSync(`/proc/${pid}`) ? containerOf(pid) : undefined);
   return new LeakscopeError(denial.sentence, denial.exitCode, remedyHere(denial.remedies, where));
 }

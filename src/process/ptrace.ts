@@ -1,6 +1,7 @@
 /** ptrace, a little above the system call: registers, stops, and the errors a person should read. */
 import { ExitCode, LeakscopeError } from './errors.ts';
-import { commandLine, processStatus, procText } from './maps.ts';
+import { processStatus } from './maps.ts';
+import { denialError, explainPermission, standInTheWay } from './permission.ts';
 import { Errno, NO_STOP, NO_TRACEE, nap, peekExit, pollStop, ptrace, ptraceBuffer } from './syscalls.ts';
 
 /** Requests and events of include/uapi/linux/ptrace.h. */
@@ -146,51 +147,8 @@ export function seize(tid: number, options = 0): number {
 
 /** Is there a process to look at? Throws what a person should read otherwise; says nothing about permission. */
 export function checkTarget(pid: number): void {
-  if (!Number.isInteger(pid) || pid <= 0) {
-    throw new LeakscopeError(`${pid} is not a process id`, ExitCode.usage, 'Give the number that ps or pgrep shows.');
-  }
-  const status = processStatus(pid);
-  if (!status) {
-    throw new LeakscopeError(
-      `there is no process ${pid}`,
-      ExitCode.usage,
-      'pgrep -af python lists the Python processes of this machine.',
-    );
-  }
-  if (pid === process.pid) {
-    throw new LeakscopeError(`${pid} is leakscope itself`, ExitCode.usage, 'Give the process id of a Python program.');
-  }
-  if (status.threadGroup !== pid) {
-    throw new LeakscopeError(
-      `${pid} is a thread of process ${status.threadGroup}`,
-      ExitCode.usage,
-      `Give the process id instead: ${status.threadGroup}.`,
-    );
-  }
-  if (status.state === 'Z' || status.state === 'X') {
-    throw new LeakscopeError(
-      `process ${pid} (${status.name}) has ended; only its entry is left until process ${status.parent} collects it`,
-      ExitCode.targetEnded,
-      'Start the program again.',
-    );
-  }
-  if (status.virtualBytes === 0 && commandLine(pid).length === 0) {
-    throw new LeakscopeError(
-      `process ${pid} (${status.name}) is a thread of the kernel`,
-      ExitCode.unsupportedTarget,
-      'Give the process id of a Python program.',
-    );
-  }
-  if (status.tracer !== 0 && status.tracer !== process.pid) throw tracedError(pid, status.tracer);
-}
-
-function tracedError(pid: number, tracer: number): LeakscopeError {
-  const name = processStatus(tracer)?.name ?? 'unknown';
-  return new LeakscopeError(
-    `process ${pid} is already being traced by ${name} (pid ${tracer}), and Linux allows one tracer at a time`,
-    ExitCode.notPermitted,
-    `Detach or end ${name}, then try again.`,
-  );
+  const denial = standInTheWay(pid);
+  if (denial) throw denialError(pid, denial);
 }
 
 /** What to say when a thread could not be seized, with the remedy for the reason that /proc shows. */
@@ -199,41 +157,9 @@ export function seizeError(pid: number, code: number): LeakscopeError {
   if (code === -Errno.ESRCH || !status) {
     return new LeakscopeError(`process ${pid} has ended`, ExitCode.targetEnded, 'Start the program again.');
   }
-  if (status.tracer !== 0) {
-    if (status.tracer !== process.pid) return tracedError(pid, status.tracer);
+  if (status.tracer === process.pid) {
     return new LeakscopeError(`process ${pid} is already being watched by this leakscope`, ExitCode.notPermitted);
   }
-  if (code !== -Errno.EPERM) {
-    return new LeakscopeError(`process ${pid} could not be traced (errno ${-code})`, ExitCode.unsupportedTarget);
-  }
-  const uid = process.getuid?.() ?? -1;
-  const scope = Number(procText('/proc/sys/kernel/yama/ptrace_scope')?.trim() ?? '0');
-  if (scope === 3) {
-    return new LeakscopeError(
-      `this machine forbids ptrace altogether (kernel.yama.ptrace_scope is 3), so process ${pid} cannot be looked into`,
-      ExitCode.notPermitted,
-      'It can only be changed by a restart with another setting; until then take a snapshot with the agent.',
-    );
-  }
-  if (uid !== 0 && status.uid !== uid) {
-    return new LeakscopeError(
-      `process ${pid} belongs to another user (uid ${status.uid}, you are ${uid})`,
-      ExitCode.notPermitted,
-      `Run leakscope as that user or as root: sudo leakscope attach ${pid}`,
-    );
-  }
-  if (uid !== 0 && scope > 0) {
-    return new LeakscopeError(
-      `this machine lets ${scope === 1 ? 'a process be traced only by its parents' : 'only root trace processes'} (kernel.yama.ptrace_scope is ${scope})`,
-      ExitCode.notPermitted,
-      `Run it as root (sudo leakscope attach ${pid}), or allow it until the next restart: sudo sysctl kernel.yama.ptrace_scope=0`,
-    );
-  }
-  return new LeakscopeError(
-    `ptrace of process ${pid} was refused`,
-    ExitCode.notPermitted,
-    uid === 0
-      ? 'In a container, start it with the SYS_PTRACE capability (docker run --cap-add SYS_PTRACE).'
-      : `The program may have made itself undumpable or have more privileges than you: sudo leakscope attach ${pid}`,
-  );
+  if (code === -Errno.EPERM) return explainPermission(pid);
+  return new LeakscopeError(`process ${pid} could not be traced (errno ${-code})`, ExitCode.unsupportedTarget);
 }

@@ -72,6 +72,8 @@ export interface WatchOptions {
   /** Ends the watch after this many hits. */
   readonly maxHits?: number;
   readonly onHit: (hit: WatchHit) => HitAnswer;
+  /** Called once, when every point is armed in every thread. */
+  readonly onArmed?: () => void;
   /** Called about every 20 ms while the target runs; false ends the watch. */
   readonly onWait?: () => boolean | undefined;
   /** Stops the other threads too while `onHit` runs. */
@@ -109,6 +111,7 @@ export async function watch(pid: number, points: readonly WatchPoint[], options:
   const session = new WatchSession(pid, points, options);
   try {
     session.begin();
+    options.onArmed?.();
     await session.run();
   } finally {
     await session.end();
