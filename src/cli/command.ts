@@ -42,6 +42,12 @@ export function viaOption(): Option {
     .default('auto');
 }
 
+/** Where the files of the machine are that a core is from: the kernel leaves out of a core what is in them. */
+export function sysrootOption(): Option {
+  return new Option('--sysroot <DIR>', "where the files of a core's machine are");
+}
+
 export interface ViaOptions {
   readonly via: 'auto' | 'fork' | 'freeze';
+  readonly sysroot?: string;
 }

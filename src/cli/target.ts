@@ -68,9 +68,26 @@ export async function openTarget(target: string, options: OpenOptions): Promise<
     const seconds = { read: (performance.now() - begun) / 1000, decode: 0 };
     return { kind, graph, facts: (graph.facts ?? {}) as TargetFacts, seconds };
   }
-  using image = kind === 'core' ? openCore(target) : capture(Number(target), { via: options.via ?? 'auto' });
+  if (options.sysroot !== undefined && !existsSync(options.sysroot)) {
+    const remedy = 'Give the folder with the files of the machine that the core is from.';
+    throw new LeakscopeError(`there is no folder ${options.sysroot}`, ExitCode.usage, remedy);
+  }
+  using image =
+    kind === 'core'
+      ? openCore(target, { sysroot: options.sysroot })
+      : capture(Number(target), { via: options.via ?? 'auto' });
   options.progress.say(`reading the heap of ${kind === 'core' ? target : `process ${target}`}`);
-  return { kind, ...readHeap(image, options.account === true) };
+  try {
+    return { kind, ...readHeap(image, options.account === true) };
+  } catch (error) {
+    throw withNotes(error, image);
+  }
+}
+
+/** An error of reading a heap, with what its image lacks: that may be the reason. */
+function withNotes(error: unknown, { via, notes }: ProcessImage): unknown {
+  if (!(error instanceof LeakscopeError) || via !== 'core' || notes.length === 0) return error;
+  return new LeakscopeError(`${error.message} (${notes.join('; ')})`, error.exitCode, error.remedy);
 }
 
 /** Has a live process tell of its heap itself, by code that runs inside it. */

@@ -14,7 +14,7 @@ import { modulesOf } from './modules.ts';
 
 export interface CoreOptions {
   /** Directory with the files of the machine the core is from: laid out as there, or simply all in one folder. */
-  readonly sysroot?: string;
+  readonly sysroot?: string | undefined;
 }
 
 /** A piece of address space whose bytes are in the core file. */

@@ -4,7 +4,7 @@ import { findGarbage, findLiveCycles, type GarbageCycle } from '../../analysis/i
 import { NodeFlag, type NodeIndex } from '../../cpython/index.ts';
 import { type HeapGraph, labelText } from '../../heap/index.ts';
 import { type CyclesDocument, cyclesText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { documentHead, openTarget } from '../target.ts';
@@ -30,6 +30,7 @@ export function addCycles(program: Command): void {
     .option('--live', 'also show cycles of objects that are alive')
     .option('--limit <N>', 'show so many kinds of cycles, 0 for all', limit, ROWS)
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(cycles);
 }
 

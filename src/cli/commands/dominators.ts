@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { biggestRetained, computeDominators, type DominatorTree, expressionOf, pathTo } from '../../analysis/index.ts';
 import type { HeapGraph } from '../../heap/index.ts';
 import { type DominatorRow, dominatorsText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { documentHead, openTarget, totalsOf } from '../target.ts';
@@ -31,6 +31,7 @@ export function addDominators(program: Command): void {
     .option('--limit <N>', 'show the N biggest, 0 for all', limit, ROWS)
     .option('--no-inferred', 'leave out references found by scanning memory of unknown layout')
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(dominators);
 }
 

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import type { HeapGraph } from '../../heap/index.ts';
 import { exportText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answer, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { documentHead, onWallClock, openTarget } from '../target.ts';
@@ -29,6 +29,7 @@ export function addExport(program: Command): void {
     .requiredOption('-o, --output <PATH>', 'the file to write; for parquet a directory')
     .option('--since <TARGET...>', 'earlier snapshots of the same process, oldest first, for the tables of growth')
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(exportHeap);
 }
 

@@ -5,7 +5,7 @@ import { growthByHolder, growthByType, secondsOf } from '../../analysis/index.ts
 import type { HeapGraph } from '../../heap/index.ts';
 import { ExitCode, LeakscopeError } from '../../process/index.ts';
 import { type GrowthDocument, growthText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions } from '../output.ts';
 import { type Progress, progressTo } from '../progress.ts';
 import { documentHead, kindOf, onWallClock, openTarget } from '../target.ts';
@@ -43,6 +43,7 @@ export function addGrowth(program: Command): void {
     .option('--count <N>', 'of one pid: how many snapshots', positive, 3)
     .option('--limit <N>', `show so many rows, 0 for all (default: ${ROWS}, all with --json)`, limit)
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(growth);
 }
 

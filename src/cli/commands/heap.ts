@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { findWaste, type PartitionBy, partitionHeap } from '../../analysis/index.ts';
 import { heapText, wasteText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { documentHead, openTarget, totalsOf } from '../target.ts';
@@ -35,6 +35,7 @@ export function addHeap(program: Command): void {
     .addOption(new Option('--waste', 'show what could be saved instead').conflicts('by'))
     .option('--limit <N>', `show so many parts, 0 for all (default: ${ROWS}, all with --json)`, limit)
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(heap);
 }
 

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { ExitCode, LeakscopeError } from '../../process/index.ts';
 import { memoryText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { documentHead, openTarget } from '../target.ts';
@@ -18,6 +18,7 @@ export function addMemory(program: Command): void {
   })
     .argument('<TARGET>', 'a pid, a core file or a snapshot file')
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(memory);
 }
 

@@ -4,7 +4,7 @@ import { dominatorsOf, expressionOf, pathTo, referencesFound } from '../../analy
 import { IMMORTAL_REFCOUNT, type NodeIndex } from '../../cpython/index.ts';
 import { type HeapGraph, labelText } from '../../heap/index.ts';
 import { type Neighbour, objectText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { nodeAt } from '../selection.ts';
@@ -30,6 +30,7 @@ export function addObject(program: Command): void {
     .argument('<ADDRESS>', 'as dominators and who show it', address)
     .option('--limit <N>', `show so many neighbours each way, 0 for all (default: ${ROWS}, all with --json)`, limit)
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(object);
 }
 

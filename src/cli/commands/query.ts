@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { HeapGraph } from '../../heap/index.ts';
 import { queryText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { documentHead, onWallClock, openTarget } from '../target.ts';
@@ -34,6 +34,7 @@ export function addQuery(program: Command): void {
     .argument('<SQL>', 'one statement')
     .option('--since <TARGET...>', 'earlier snapshots of the same process, oldest first')
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(query);
 }
 

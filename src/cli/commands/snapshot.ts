@@ -4,13 +4,14 @@ import { AGENT_DIRECTORY } from '../../agent/index.ts';
 import { NodeFlag } from '../../cpython/index.ts';
 import { type HeapGraph, writeSnapshot } from '../../heap/index.ts';
 import { snapshotText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answer, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { documentHead, kindOf, openByAgent, openTarget } from '../target.ts';
 
 interface SnapshotOptions extends CommonOptions {
   readonly via: ViaOptions['via'] | 'agent';
+  readonly sysroot?: string;
   readonly output: string;
 }
 
@@ -35,6 +36,7 @@ export function addSnapshot(program: Command): void {
     .argument('<TARGET>', 'a pid, a core file or a snapshot file')
     .requiredOption('-o, --output <FILE>', 'the snapshot file, written whole or not at all')
     .addOption(viaOption().choices(['auto', 'fork', 'freeze', 'agent']))
+    .addOption(sysrootOption())
     .addOption(
       new Option('--values <WHICH>', 'which values of the program to record').choices(['none']).default('none'),
     )

@@ -4,7 +4,7 @@ import { dominatorsOf, retainedByGroup } from '../../analysis/index.ts';
 import { NodeFlag } from '../../cpython/index.ts';
 import type { HeapGraph } from '../../heap/index.ts';
 import { type TypeRow, typesText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { documentHead, openTarget } from '../target.ts';
@@ -31,6 +31,7 @@ export function addTypes(program: Command): void {
     .addOption(new Option('--by <WHAT>', 'what to sort by').choices(['count', 'size', 'retained']).default('size'))
     .option('--limit <N>', `show so many types, 0 for all (default: ${ROWS}, all with --json)`, limit)
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(types);
 }
 

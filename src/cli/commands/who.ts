@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { disjointPaths, elementsOf, foldRepeats, mergedPaths, type PathStep } from '../../analysis/index.ts';
 import type { HeapGraph } from '../../heap/index.ts';
 import { type WhoDocument, whoDot, whoText } from '../../report/index.ts';
-import { addCommand, type ViaOptions, viaOption } from '../command.ts';
+import { addCommand, sysrootOption, type ViaOptions, viaOption } from '../command.ts';
 import { answerAbout, type CommonOptions, write } from '../output.ts';
 import { progressTo } from '../progress.ts';
 import { type Selection, select } from '../selection.ts';
@@ -32,6 +32,7 @@ export function addWho(program: Command): void {
     .option('--limit <N>', 'show so many paths, 0 for all', limit, PATHS)
     .option('--dot', 'print a graph for Graphviz')
     .addOption(viaOption())
+    .addOption(sysrootOption())
     .action(who);
 }
 
