@@ -207,7 +207,7 @@ function plainExpression(graph: HeapGraph, steps: readonly PathStep[]): string {
 }
 
 /** The commonest cycle of garbage that has the growing types in it: `['Panel', '.ok', 'Button', …, 'Panel']`. */
-function cyclePath(observation: Observation, candidate: Candidate): string[] {
+export function cyclePath(observation: Observation, candidate: Candidate): string[] {
   const { graph, tree } = observation.latest;
   const types = new Set(candidate.types.map(t => t.type));
   const form = findGarbage(graph, 20, tree).forms.find(f => f.nodes.some(n => types.has(graph.typeName(n))));

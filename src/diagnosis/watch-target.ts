@@ -21,9 +21,10 @@ import {
 } from '../cpython/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
 import { type ElfModule, ExitCode, LeakscopeError, LiveReader } from '../process/index.ts';
+import { containerUse, type SourceFile } from '../source/index.ts';
 import { type Candidate, candidatesOf } from './candidate.ts';
 import { type Cause, causeOf } from './cause.ts';
-import { makeVerdict } from './make-verdict.ts';
+import { cyclePath, makeVerdict } from './make-verdict.ts';
 import { nativeLeak, nativeSites, nativeSuspect } from './native-suspect.ts';
 import { type Moment, Observation } from './observation.ts';
 import { type Place, placeOf } from './place.ts';
@@ -435,6 +436,8 @@ async function findSites(
       stuck,
       handlesGrow: growsSteadily(observation.readings.map(r => r.handles)),
     });
+    if (leak.candidate.growth.kind === 'garbage')
+      leak.stores.push(...cycleStores(cyclePath(observation, leak.candidate), sources));
     const better: Judged = { ...leak, cause };
     judged[index] = better;
     leaks[leaks.indexOf(leak)] = better;
@@ -467,6 +470,21 @@ function storeWord(
         ? attributeWord(reader, runtime, address, name)
         : undefined;
   return word === undefined ? undefined : { kind: 'slot', ...word };
+}
+
+/** Where the source makes the references of a cycle: `['Room', '.doors', 'list', '[0]', 'Door', '.room', 'Room']`. */
+function cycleStores(path: readonly string[], sources: readonly SourceFile[]): Site[] {
+  const sites: Site[] = [];
+  for (let i = 0; i + 1 < path.length; i++) {
+    const attribute = /^\.(\w+)$/.exec(path[i + 1]);
+    if (attribute === null || path[i].startsWith('.')) continue;
+    const use = containerUse(sources, { className: path[i], attribute: attribute[1] });
+    for (const { file, line, function: name } of [...use.stores, ...use.creations]) {
+      if (!sites.some(s => s.file === file && s.line === line))
+        sites.push({ file, line, function: name, hits: 0, evidence: 'static' });
+    }
+  }
+  return sites.slice(0, 6);
 }
 
 const CALLABLE = /^(function|method|generator|coroutine|async_generator|functools\.partial)$/;
