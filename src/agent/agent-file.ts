@@ -22,7 +22,8 @@ import { AgentFile, type Json, type Section, SectionKind } from './agent-section
 
 export { isAgentFile } from './agent-sections.ts';
 
-const FIRST_IMMORTAL = 0x3fff_ffff;
+/** Deep-frozen objects of 3.11 have 999,999,999; immortal ones of 3.12 and later have more. */
+const FIRST_IMMORTAL = 999_000_000;
 const KEY_OBJECT = makeLabel(LabelKind.keyObject, 0);
 const MAX_PAYLOAD = 0x0fff_ffff;
 

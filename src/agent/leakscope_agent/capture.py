@@ -37,12 +37,23 @@ MASK = (1 << 64) - 1
 HAVE_GC, HEAP_TYPE, IMMUTABLE_TYPE, MANAGED_DICT, MANAGED_WEAKREF = 1 << 14, 1 << 9, 1 << 8, 1 << 4, 1 << 3
 
 _modern = sys.version_info >= (3, 11)
-_dict_of = type.__dict__["__dict__"].__get__
-_mro_of = type.__dict__["__mro__"].__get__
+_mapping_of = type.__dict__["__dict__"].__get__
+_read_mro = type.__dict__["__mro__"].__get__
 _bases_of = type.__dict__["__bases__"].__get__
 _flags_of = type.__dict__["__flags__"].__get__
 _get = object.__getattribute__
 _function = type(lambda: 0)
+
+
+def _mro_of(t):
+    return _read_mro(t) or (t,)
+
+
+def _dict_of(t):
+    # Types that C code has not made ready have none.
+    return _mapping_of(t) or {}
+
+
 _code = type((lambda: 0).__code__)
 _module = type(sys)
 _member = type(_function.__dict__["__globals__"])
@@ -56,11 +67,19 @@ _computed = {
     id(BaseException): ("args", "__traceback__", "__context__", "__cause__"),
     id(type(len)): ("__self__",),
 }
+
+
+def _items_of_array(o):
+    """Items of a list or tuple. Never by iterating: one that C code is filling has null pointers in it, and iterating over
+    those is a crash. The collector's traversal leaves them out; it goes from the last item to the first."""
+    return reversed(gc.get_referents(o))
+
+
 # Built-in containers: section, length, what gives the items.
 _containers = [
     (dict, PAIRS, dict.__len__, dict.items),
-    (list, ITEMS, list.__len__, list.__iter__),
-    (tuple, ITEMS, tuple.__len__, tuple.__iter__),
+    (list, ITEMS, list.__len__, _items_of_array),
+    (tuple, ITEMS, tuple.__len__, _items_of_array),
     (set, ELEMENTS, set.__len__, set.__iter__),
     (frozenset, ELEMENTS, frozenset.__len__, frozenset.__iter__),
     (deque, ITEMS, deque.__len__, deque.__iter__),
@@ -120,7 +139,7 @@ class Plan(object):
     def __init__(self, t, index):
         self.type = t  # keeps its address from being reused
         self.index = index
-        mro = _mro_of(t) or (t,)
+        mro = _mro_of(t)
         dicts = [_dict_of(c) for c in mro]
         self.flags = _flags_of(t)
         self.is_gc = bool(self.flags & HAVE_GC)
@@ -148,7 +167,7 @@ class Plan(object):
         # __sizeof__: that of the nearest class whose own is C.
         sizers = [d["__sizeof__"] for d in dicts if "__sizeof__" in d]
         self.sizer = None
-        if type(sizers[0]) is not _method_descriptor:
+        if sizers and type(sizers[0]) is not _method_descriptor:
             head = 16 if self.is_gc else 0
             if self.flags & (MANAGED_DICT | (MANAGED_WEAKREF if sys.version_info >= (3, 12) else 0)) and _modern:
                 head += 16
@@ -225,7 +244,7 @@ class Plan(object):
 
 
 def _qualified(module, name):
-    return name if module in ("builtins", "__main__", "?") else "%s.%s" % (module, name)
+    return name if module in ("builtins", "?") else "%s.%s" % (module, name)
 
 
 class Walk(object):
@@ -265,6 +284,8 @@ class Walk(object):
     def string(self, text):
         index = self.strings.get(text)
         if index is None:
+            # A copy: the program's own string must not count one reference more.
+            text = (text + " ")[:-1]
             index = self.strings[text] = len(self.strings)
             self.new_strings.append(text)
         return index
@@ -318,6 +339,14 @@ class Walk(object):
         while self.pending:
             batch = self.pending[-BATCH:]
             del self.pending[-BATCH:]
+            if self.known is None:
+                self.batch(batch, 0)
+                continue
+            # Frozen objects (gc.freeze) are in no list that can be asked for; they are found by reference.
+            frozen = [o for o in batch if gc.is_tracked(o)]
+            batch = [o for o in batch if not gc.is_tracked(o)]
+            self.batch(frozen, 1 | 3 << 1)
+            frozen = None
             self.batch(batch, 0)
 
     def batch(self, objects, flags):
@@ -348,7 +377,7 @@ class Walk(object):
         if plan.type is type or type in _mro_of(plan.type):
             for i, o in enumerate(group):
                 if id(o) in self.plans and 0 < counts[i] < 0x3FFFFFFF:
-                    counts[i] -= 1 + len([c for c in _containers if c[0] is o])
+                    counts[i] -= 1
         sizer = plan.sizer or sys.getsizeof
         try:
             sizes = array("Q", map(sizer, group))
@@ -365,6 +394,12 @@ class Walk(object):
         _, kind, length, items = plan.container
         each = 2 if kind == PAIRS else 1
         counts = array("I", map(length, group))
+        if items is _items_of_array and sum(counts) <= CHUNK:
+            refs = list(map(_referents, group))
+            self.edges(kind, group, array("I", map(len, refs)))
+            refs = list(chain.from_iterable(map(reversed, refs)))
+            self.targets(kind, refs)
+            return
         if sum(counts) * each <= CHUNK:
             for _ in range(3):
                 flat = chain.from_iterable(map(items, group))
@@ -386,9 +421,11 @@ class Walk(object):
             self.container(plan, group[:middle])
             self.container(plan, group[middle:])
             return
+        flat = items(group[0])
+        if items is _items_of_array:
+            counts[0] = flat.__length_hint__()
         self.edges(kind, group, counts)
         left = counts[0] * each
-        flat = items(group[0])
         if kind == PAIRS:
             flat = chain.from_iterable(flat)
         while left:
@@ -462,7 +499,7 @@ class Walk(object):
                 left[id(r)] = left.get(id(r), 0) + 1
             before = len(targets)
             if plan.container is not None:
-                self.items_of(plan, o, left)
+                self.items_of(plan, o, refs, left)
             for name, value in fields:
                 i = id(value)
                 if left.get(i):
@@ -499,15 +536,19 @@ class Walk(object):
             self.flush()
             self.section(NAMED, pack("=II", len(sources), len(targets)), sources, targets, counts, labels)
 
-    def items_of(self, plan, o, left):
+    def items_of(self, plan, o, refs, left):
         """The items of an object that is a dict, list … with more to it; taken off the count of its referents."""
-        _, kind, _, items = plan.container
-        for _ in range(3):
+        _, kind, length, items = plan.container
+        flat = []
+        if items is _items_of_array:
+            # What the base visits comes last.
+            count = min(length(o), len(refs))
+            flat = refs[: len(refs) - count - 1 if count < len(refs) else None : -1]
+        else:
             try:
                 flat = list(items(o))
-                break
             except RuntimeError:
-                flat = []
+                self.torn += 1
         if kind == PAIRS:
             flat = list(chain.from_iterable(flat))
         for item in flat:
@@ -519,12 +560,12 @@ class Walk(object):
         self.targets(kind, flat)
 
     def type_fields(self, t, refs):
-        dicts = _referents(_dict_of(t))
+        dicts = _referents(_mapping_of(t)) if _mapping_of(t) is not None else []
         if not refs:
             # Static types have no traversal of their own.
             refs += dicts
-            refs += [r for r in (_mro_of(t), _bases_of(t)) if r is not None]
-        return [("__dict__", d) for d in dicts] + [("__mro__", _mro_of(t)), ("__bases__", _bases_of(t))]
+            refs += [r for r in (_read_mro(t), _bases_of(t)) if r is not None]
+        return [("__dict__", d) for d in dicts] + [("__mro__", _read_mro(t)), ("__bases__", _bases_of(t))]
 
     def name_function(self, f):
         self.name(f, _text(_function.__dict__["__qualname__"].__get__(f)))
