@@ -55,21 +55,28 @@ export function computeDominators(
   graph: HeapGraph,
   { includeInferred = true, stepsPerNode = 16 }: DominatorOptions = {},
 ): DominatorTree {
-  const { nodeCount, size } = graph.columns;
+  const { nodeCount } = graph.columns;
   const { order, predecessors } = walkHeap(graph, includeInferred);
   const { count, nodeAt } = order;
   const semi = semidominators(order, predecessors);
-  // Positions of immediate dominators; then, in the same array's place, nodes.
-  const idomAt =
-    nearestCommonAncestors(order, semi, stepsPerNode * count, predecessors.spare) ?? lengauerTarjan(order, semi);
+  // What is done with is given back at once, not when the collector comes by: this is where memory peaks.
+  release(predecessors.list);
+  const idomAt = nearestCommonAncestors(order, semi, stepsPerNode * count) ?? lengauerTarjan(order, semi);
+  release(order.parent);
 
+  // Sums in walk order, where a dominator is near what it dominates; then by node.
+  const sums = new Float64Array(predecessors.spare.buffer, 0, count);
+  const { size } = graph.columns;
+  for (let at = 0; at < count; at++) sums[at] = nodeAt[at]! < nodeCount ? size[nodeAt[at]!]! : 0;
+  for (let at = count - 1; at > 0; at--) sums[idomAt[at]!]! += sums[at]!;
   const retained = new Float64Array(count);
-  retained.set(size.length === nodeCount ? size : size.subarray(0, nodeCount));
-  for (let at = count - 1; at > 0; at--) {
-    retained[nodeAt[idomAt[at]!]!]! += retained[nodeAt[at]!]!;
+  const idom = semi; // no longer needed: reused
+  for (let at = 0; at < count; at++) {
+    const node = nodeAt[at]!;
+    retained[node] = sums[at]!;
+    idom[node] = nodeAt[idomAt[at]!]!;
   }
-  const idom = order.position; // no longer needed: reused, 4 bytes a node
-  for (let at = 0; at < count; at++) idom[nodeAt[at]!] = nodeAt[idomAt[at]!]!;
+  release(predecessors.spare);
   return {
     graph,
     nativeRoot: nodeCount,
@@ -84,15 +91,22 @@ export function computeDominators(
   };
 }
 
+/** Frees an array's memory now. The array is empty from here on. */
+function release(array: Uint32Array<ArrayBuffer>): void {
+  array.buffer.transfer(0);
+}
+
 /** Position -> position of the semidominator: the earliest node with a path to it through later nodes only. */
-function semidominators({ count, parent, firstGarbage }: FlowOrder, { head, list, spare }: Predecessors): Uint32Array {
-  // Of each linked node: an ancestor as far up as compressed so far, and the smallest semidominator below that ancestor.
-  const ancestor = spare;
-  ancestor.set(parent);
-  const smallest = new Uint32Array(count);
+function semidominators(
+  { count, parent, firstGarbage }: FlowOrder,
+  { head, list, spare }: Predecessors,
+): Uint32Array<ArrayBuffer> {
+  // Of each linked node, side by side: an ancestor as far up as compressed so far, and the smallest semidominator below
+  // that ancestor.
+  const link = spare;
+  for (let at = 0; at < count; at++) link[2 * at] = parent[at]!;
   // A list that was read is not read again: the semidominator takes its head's place.
   const semi = head;
-  const stack = new Uint32Array(count);
   for (let at = count - 1; at > 0; at--) {
     let best = parent[at]!;
     // Garbage comes last in the walk, and does not hold what is alive.
@@ -105,44 +119,44 @@ function semidominators({ count, parent, firstGarbage }: FlowOrder, { head, list
       }
       if (from >= limit) continue;
       // Everything after `at` is linked: the smallest semidominator on the tree path from `from` up to below `at`'s subtree.
-      let low = smallest[from]!;
-      let above = ancestor[from]!;
+      let above = link[2 * from]!;
+      let low = link[2 * from + 1]!;
       if (above > at) {
-        // Compress: collect the path to the last linked ancestor, then hand minima down.
-        let depth = 0;
+        // Compress: go up to the last linked ancestor, turning the links round; then hand minima down the same way.
         let node = from;
+        let below = at;
         do {
-          stack[depth++] = node;
+          link[2 * node] = below;
+          below = node;
           node = above;
-          above = ancestor[node]!;
+          above = link[2 * node]!;
         } while (above > at);
-        let minimum = smallest[node]!;
-        const top = above;
-        while (depth > 0) {
-          node = stack[--depth]!;
-          if (smallest[node]! < minimum) minimum = smallest[node]!;
-          else smallest[node] = minimum;
-          ancestor[node] = top;
+        let minimum = link[2 * node + 1]!;
+        while (below !== at) {
+          node = below;
+          below = link[2 * node]!;
+          if (link[2 * node + 1]! < minimum) minimum = link[2 * node + 1]!;
+          else link[2 * node + 1] = minimum;
+          link[2 * node] = above;
         }
         low = minimum;
       }
       if (low < best) best = low;
     }
     semi[at] = best;
-    smallest[at] = best;
+    link[2 * at + 1] = best;
   }
   semi[0] = 0;
   return semi;
 }
 
-/** Semi-NCA's second step, into `idom`; undefined when it would take more than `budget` steps. */
+/** Semi-NCA's second step; undefined when it would take more than `budget` steps. */
 function nearestCommonAncestors(
   { count, parent }: FlowOrder,
   semi: Uint32Array,
   budget: number,
-  idom: Uint32Array,
-): Uint32Array | undefined {
-  idom.set(parent);
+): Uint32Array<ArrayBuffer> | undefined {
+  const idom = parent.slice();
   let steps = budget;
   for (let at = 1; at < count; at++) {
     const limit = semi[at]!;
@@ -160,7 +174,7 @@ function nearestCommonAncestors(
  * Immediate dominators from semidominators: for v, let u be the node of smallest semidominator on the tree path from
  * v up to below semi(v); idom(v) = semi(v) if semi(u) = semi(v), else idom(u).
  */
-function lengauerTarjan({ count, parent }: FlowOrder, semi: Uint32Array): Uint32Array {
+function lengauerTarjan({ count, parent }: FlowOrder, semi: Uint32Array): Uint32Array<ArrayBuffer> {
   const ancestor = parent.slice();
   const label = new Uint32Array(count);
   const idom = new Uint32Array(count);

@@ -10,7 +10,7 @@
  *   else refers to, one member is an entry under the synthetic node `garbageRoot`. What garbage refers to outside
  *   of itself it does not hold: the next collection frees it.
  */
-import { IMMORTAL_REFCOUNT, LabelKind, NodeFlag } from '../cpython/index.ts';
+import { IMMORTAL_REFCOUNT, NodeFlag } from '../cpython/index.ts';
 import { type HeapGraph, retainingKinds } from '../heap/index.ts';
 
 export interface FlowOrder {
@@ -18,10 +18,8 @@ export interface FlowOrder {
   readonly count: number;
   /** Position in the walk -> node; nodeCount stands for the native root, nodeCount + 1 for the garbage root. */
   readonly nodeAt: Uint32Array;
-  /** Node -> position in the walk. The root is 0. */
-  readonly position: Uint32Array;
   /** Position -> position of its parent in the walk's tree; the root's is 0. */
-  readonly parent: Uint32Array;
+  readonly parent: Uint32Array<ArrayBuffer>;
   /** Positions from here on are garbage (the first of them is the garbage root). */
   readonly firstGarbage: number;
   /** Objects under the native root, in walk order. */
@@ -38,38 +36,36 @@ export interface FlowOrder {
  * made while walking: rows need a second pass with four cache misses an edge (measured: 3.3 s became 1.9 s).
  */
 export interface Predecessors {
-  readonly head: Uint32Array;
-  readonly list: Uint32Array;
-  /** An array of the walk's that is done with, one number a position, to be used again. */
-  readonly spare: Uint32Array;
+  readonly head: Uint32Array<ArrayBuffer>;
+  readonly list: Uint32Array<ArrayBuffer>;
+  /** An array of the walk's that is done with, two numbers a position, to be used again. */
+  readonly spare: Uint32Array<ArrayBuffer>;
 }
-
-const UNSEEN = 0xffff_ffff;
 
 /** Walks the heap depth first from the root, then from what native code holds, then through garbage. Linear. */
 export function walkHeap(graph: HeapGraph, includeInferred: boolean): { order: FlowOrder; predecessors: Predecessors } {
   const { nodeCount, edgeCount } = graph.columns;
-  const retains = retainingKinds(includeInferred);
   const count = nodeCount + 2;
   const nodeAt = new Uint32Array(count);
-  const position = new Uint32Array(count).fill(UNSEEN);
   const parent = new Uint32Array(count);
+  const dropped = graph.droppedEdges(includeInferred);
+  const seen = new Uint32Array(2 * count);
+  const cursor = new Uint32Array(count);
   const walk: Walk = {
     graph,
-    dropped: edgesThatDoNotRetain(graph, retains),
+    dropped,
     nodeAt,
-    position,
+    seen,
     parent,
-    cursor: new Uint32Array(count),
+    cursor,
     // At least nodeCount - 1 edges of a heap are in its walk's tree, unless much of it is an entry.
-    head: new Uint32Array(count),
     list: new Uint32Array(2 * (edgeCount + 1)),
     entries: 1,
   };
   let walked = 0;
   const enter = (node: number): number => {
     nodeAt[walked] = node;
-    position[node] = walked;
+    seen[2 * node] = walked + 1;
     return walked++;
   };
   const walkFrom = (entry: number, from: number): void => {
@@ -80,41 +76,39 @@ export function walkHeap(graph: HeapGraph, includeInferred: boolean): { order: F
   const native = enter(nodeCount);
   const nativeEntries: number[] = [];
   if (walked < nodeCount + 1) {
-    for (const node of heldByNativeCode(graph, position, retains)) {
-      if (position[node] === UNSEEN) {
-        walkFrom(node, native);
-        nativeEntries.push(node);
-      } else {
-        // Reached from an earlier entry too: held by both.
-        addPredecessor(walk, position[node]!, native);
-        nativeEntries.push(node);
-      }
+    for (const node of heldByNativeCode(graph, seen)) {
+      if (seen[2 * node] === 0) walkFrom(node, native);
+      // Reached from an earlier entry too: held by both.
+      else addPredecessor(walk, node, native);
+      nativeEntries.push(node);
     }
   }
   const firstGarbage = walked;
   const garbage = enter(nodeCount + 1);
   const garbageEntries: number[] = [];
   if (walked < count) {
-    for (const node of cycleEntries(graph, position, retains)) {
-      if (position[node] === UNSEEN) {
+    for (const node of cycleEntries(graph, seen, dropped)) {
+      if (seen[2 * node] === 0) {
         walkFrom(node, garbage);
         garbageEntries.push(node);
       }
     }
   }
 
+  // Where each edge goes on is done with; heads of lists take its place, in walk order.
+  const head = cursor;
+  for (let at = 0; at < count; at++) head[at] = seen[2 * nodeAt[at]! + 1]!;
   return {
     order: {
       count,
       nodeAt,
-      position,
       parent,
       firstGarbage,
-      retains,
+      retains: retainingKinds(includeInferred),
       nativeEntries: Uint32Array.from(nativeEntries),
       garbageEntries: Uint32Array.from(garbageEntries),
     },
-    predecessors: { head: walk.head, list: walk.list, spare: walk.cursor },
+    predecessors: { head, list: walk.list, spare: seen },
   };
 }
 
@@ -123,42 +117,35 @@ interface Walk {
   /** A bit per edge: set for those that do not retain. */
   readonly dropped: Uint32Array;
   readonly nodeAt: Uint32Array;
-  readonly position: Uint32Array;
-  readonly parent: Uint32Array;
+  /**
+   * Two numbers a node, side by side so that an edge costs one cache miss: one more than its position, 0 as long as it
+   * has none; and the head of its list of predecessors.
+   */
+  readonly seen: Uint32Array;
+  readonly parent: Uint32Array<ArrayBuffer>;
   /** Per position: the next edge to look at. */
   readonly cursor: Uint32Array;
-  readonly head: Uint32Array;
-  readonly list: Uint32Array;
+  readonly list: Uint32Array<ArrayBuffer>;
   /** Entries of `list` in use; entry 0 stands for none. */
   entries: number;
 }
 
-/** One bit an edge, so that the walk touches a column less. */
-function edgesThatDoNotRetain(graph: HeapGraph, retains: Uint8Array): Uint32Array {
-  const { edgeCount, edgeLabel } = graph.columns;
-  const dropped = new Uint32Array((edgeCount >>> 5) + 1);
-  for (let edge = 0; edge < edgeCount; edge++) {
-    if (retains[edgeLabel[edge]! >>> 28] === 0) dropped[edge >>> 5]! |= 1 << (edge & 31);
-  }
-  return dropped;
-}
-
-function addPredecessor(walk: Walk, position: number, source: number): void {
+function addPredecessor(walk: Walk, node: number, source: number): void {
   const entry = walk.entries++;
   walk.list[2 * entry] = source;
-  walk.list[2 * entry + 1] = walk.head[position]!;
-  walk.head[position] = entry;
+  walk.list[2 * entry + 1] = walk.seen[2 * node + 1]!;
+  walk.seen[2 * node + 1] = entry;
 }
 
 /** Walks what `entry` reaches and no walk has; returns how many positions are taken then. */
 function walkDepthFirst(walk: Walk, entry: number, from: number, taken: number): number {
-  const { graph, dropped, nodeAt, position, parent, cursor, head, list } = walk;
+  const { graph, dropped, nodeAt, seen, parent, cursor, list } = walk;
   const { edgeStart, edgeTarget } = graph.columns;
   let entries = walk.entries;
   const first = taken;
   let walked = taken + 1;
   nodeAt[first] = entry;
-  position[entry] = first;
+  seen[2 * entry] = first + 1;
   parent[first] = from;
   let at = first;
   let edge = edgeStart[entry]!;
@@ -175,16 +162,15 @@ function walkDepthFirst(walk: Walk, entry: number, from: number, taken: number):
     const drop = (dropped[edge >>> 5]! >>> (edge & 31)) & 1;
     edge++;
     if (drop !== 0) continue;
-    const seen = position[target]!;
-    if (seen !== UNSEEN) {
+    if (seen[2 * target] !== 0) {
       list[2 * entries] = at;
-      list[2 * entries + 1] = head[seen]!;
-      head[seen] = entries++;
+      list[2 * entries + 1] = seen[2 * target + 1]!;
+      seen[2 * target + 1] = entries++;
       continue;
     }
     const below = walked++;
     nodeAt[below] = target;
-    position[target] = below;
+    seen[2 * target] = walked;
     parent[below] = at;
     const start = edgeStart[target]!;
     const stop = edgeStart[target + 1]!;
@@ -200,21 +186,23 @@ function walkDepthFirst(walk: Walk, entry: number, from: number, taken: number):
 }
 
 /** Nodes not reached so far that something outside of the heap must hold. */
-function heldByNativeCode(graph: HeapGraph, position: Uint32Array, retains: Uint8Array): number[] {
-  const { nodeCount, edgeCount, edgeTarget, edgeLabel, refcount, flags } = graph.columns;
-  // References found to nodes not reached; from anywhere, as CPython counts them.
-  const found = new Uint32Array(nodeCount);
+function heldByNativeCode(graph: HeapGraph, walked: Uint32Array): number[] {
+  const { nodeCount, edgeCount, edgeTarget, refcount, flags } = graph.columns;
+  const dropped = graph.droppedEdges(true);
+  // References found to nodes not reached, from anywhere, as CPython counts them. They have no predecessors yet: the
+  // count stands in that place as long as it is needed.
   for (let edge = 0; edge < edgeCount; edge++) {
     const target = edgeTarget[edge]!;
-    const kind = edgeLabel[edge]! >>> 28;
-    if (position[target] === UNSEEN && (retains[kind] !== 0 || kind === LabelKind.inferred)) found[target]!++;
+    if (walked[2 * target] === 0 && ((dropped[edge >>> 5]! >>> (edge & 31)) & 1) === 0) walked[2 * target + 1]!++;
   }
   const outside = NodeFlag.immortal | NodeFlag.static | NodeFlag.synthetic | NodeFlag.nativeBlock;
   const held: number[] = [];
   for (let node = 0; node < nodeCount; node++) {
-    if (position[node] !== UNSEEN) continue;
+    if (walked[2 * node] !== 0) continue;
+    const found = walked[2 * node + 1]!;
+    walked[2 * node + 1] = 0;
     const count = refcount[node]!;
-    if (count === IMMORTAL_REFCOUNT || count > found[node]! || ((flags[node]! & outside) !== 0 && found[node] === 0))
+    if (count === IMMORTAL_REFCOUNT || count > found || ((flags[node]! & outside) !== 0 && found === 0))
       held.push(node);
   }
   return held;
@@ -224,17 +212,17 @@ function heldByNativeCode(graph: HeapGraph, position: Uint32Array, retains: Uint
  * Of what is left, the fewest nodes from which all of it is reached: walk it in any order; then the nodes in reverse
  * order of completion, leaving out what earlier ones reach (each is in a component without referrers; Kosaraju 1978).
  */
-function cycleEntries(graph: HeapGraph, position: Uint32Array, retains: Uint8Array): number[] {
-  const { nodeCount, edgeStart, edgeTarget, edgeLabel } = graph.columns;
+function cycleEntries(graph: HeapGraph, walked: Uint32Array, dropped: Uint32Array): number[] {
+  const { nodeCount, edgeStart, edgeTarget } = graph.columns;
   let left = 0;
-  for (let node = 0; node < nodeCount; node++) if (position[node] === UNSEEN) left++;
+  for (let node = 0; node < nodeCount; node++) if (walked[2 * node] === 0) left++;
   const completed = new Uint32Array(left);
   let done = 0;
   const seen = new Uint8Array(nodeCount);
   const stack = new Uint32Array(left);
   const cursors = new Uint32Array(left);
   for (let first = 0; first < nodeCount; first++) {
-    if (position[first] !== UNSEEN || seen[first] !== 0) continue;
+    if (walked[2 * first] !== 0 || seen[first] !== 0) continue;
     seen[first] = 1;
     let depth = 0;
     stack[0] = first;
@@ -244,7 +232,8 @@ function cycleEntries(graph: HeapGraph, position: Uint32Array, retains: Uint8Arr
       if (cursors[depth]! < edgeStart[node + 1]!) {
         const edge = cursors[depth]!++;
         const target = edgeTarget[edge]!;
-        if (retains[edgeLabel[edge]! >>> 28] === 0 || seen[target] !== 0 || position[target] !== UNSEEN) continue;
+        if (((dropped[edge >>> 5]! >>> (edge & 31)) & 1) !== 0 || seen[target] !== 0 || walked[2 * target] !== 0)
+          continue;
         seen[target] = 1;
         depth++;
         stack[depth] = target;
@@ -268,7 +257,8 @@ function cycleEntries(graph: HeapGraph, position: Uint32Array, retains: Uint8Arr
       const node = stack[--depth]!;
       for (let edge = edgeStart[node]!, end = edgeStart[node + 1]!; edge < end; edge++) {
         const target = edgeTarget[edge]!;
-        if (retains[edgeLabel[edge]! >>> 28] === 0 || reached[target] !== 0 || position[target] !== UNSEEN) continue;
+        if (((dropped[edge >>> 5]! >>> (edge & 31)) & 1) !== 0 || reached[target] !== 0 || walked[2 * target] !== 0)
+          continue;
         reached[target] = 1;
         stack[depth++] = target;
       }

@@ -7,7 +7,10 @@ import { type HeapColumns, IMMORTAL_REFCOUNT, LabelKind } from '../cpython/index
 import type { VarintWriter } from './varint.ts';
 
 /** The columns while they are read: everything may be written to. */
-export type DecodedColumns = { -readonly [K in keyof HeapColumns]: HeapColumns[K] };
+export type DecodedColumns = { -readonly [K in keyof HeapColumns]: HeapColumns[K] } & {
+  /** The edge that edgeLabel[0] is of: while targets are read, only the labels of their block are there. */
+  firstLabel: number;
+};
 
 export interface ColumnCodec {
   readonly name: string;
@@ -178,7 +181,7 @@ const degree: ColumnCodec = {
 /**
  * A label as its kind and its payload against a guess: one more than the last one for a position, the last edge's target
  * for a key that is a node (a dict's key stands before its value), nothing for a name. Labels are read before targets;
- * a key's node is put right by the column after this one.
+ * a key's node is put right when both are there, by restoreKeys.
  */
 const label: ColumnCodec = {
   name: 'label',
@@ -203,7 +206,7 @@ const label: ColumnCodec = {
     }
     carry.last = expected;
   },
-  decode({ edgeLabel }, numbers, first, end, carry) {
+  decode({ edgeLabel, firstLabel }, numbers, first, end, carry) {
     let expected = carry.last;
     for (let edge = first; edge < end; edge++) {
       const raw = numbers[edge - first]!;
@@ -214,7 +217,7 @@ const label: ColumnCodec = {
         expected = payload + 1;
       } else expected = 0;
       if (payload < 0 || payload > PAYLOAD) return false;
-      edgeLabel[edge] = ((kind << 28) | payload) >>> 0;
+      edgeLabel[edge - firstLabel] = ((kind << 28) | payload) >>> 0;
     }
     carry.last = expected;
     return true;
@@ -255,28 +258,32 @@ const target: ColumnCodec = {
       carry.guesses[at] = edgeTarget[edge]!;
     }
   },
-  decode({ edgeTarget, edgeLabel, nodeCount }, numbers, first, end, carry) {
+  decode({ edgeTarget, edgeLabel, firstLabel, nodeCount }, numbers, first, end, carry) {
     carry.guesses ??= new Uint32Array(GUESSES);
     const { guesses } = carry;
-    let before = first > 0 ? edgeTarget[first - 1]! : 0;
     for (let edge = first; edge < end; edge++) {
-      const value = edgeLabel[edge]!;
-      const at = guessOf(value);
+      const at = guessOf(edgeLabel[edge - firstLabel]!);
       const raw = numbers[edge - first]!;
       const node = guesses[at]! + (raw < 0x8000_0000 ? (raw >>> 1) ^ -(raw & 1) : unzigzag(raw));
       if (node < 0 || node >= nodeCount) return false;
       guesses[at] = node;
       edgeTarget[edge] = node;
-      if (value >>> 28 === LabelKind.keyNode) {
-        const key = ((value & PAYLOAD) + before) & PAYLOAD;
-        if (key >= nodeCount) return false;
-        edgeLabel[edge] = ((LabelKind.keyNode << 28) | key) >>> 0;
-      }
-      before = node;
     }
     return true;
   },
 };
+
+/** Labels of edges first … end - 1 that are nodes: the difference to the target before becomes the node; false when there is none. */
+export function restoreKeys({ edgeTarget, edgeLabel, nodeCount }: DecodedColumns, first: number, end: number): boolean {
+  for (let edge = first; edge < end; edge++) {
+    const value = edgeLabel[edge]!;
+    if (value >>> 28 !== LabelKind.keyNode) continue;
+    const key = ((value & PAYLOAD) + (edge > 0 ? edgeTarget[edge - 1]! : 0)) & PAYLOAD;
+    if (key >= nodeCount) return false;
+    edgeLabel[edge] = ((LabelKind.keyNode << 28) | key) >>> 0;
+  }
+  return true;
+}
 
 const names: ColumnCodec = {
   name: 'names',

@@ -31,11 +31,13 @@ export class HeapGraph {
   readonly facts: unknown;
   #referrers: Referrers | undefined;
   #byAddress: Uint32Array | undefined;
+  #kinds: EdgeKindBits | undefined;
 
-  constructor(columns: HeapColumns, origin: HeapOrigin, facts: unknown = null) {
+  constructor(columns: HeapColumns, origin: HeapOrigin, facts: unknown = null, kinds?: EdgeKindBits) {
     this.columns = columns;
     this.origin = origin;
     this.facts = facts;
+    this.#kinds = kinds;
   }
 
   get nodeCount(): number {
@@ -49,6 +51,19 @@ export class HeapGraph {
   get referrers(): Referrers {
     this.#referrers ??= buildReferrers(this.columns);
     return this.#referrers;
+  }
+
+  /**
+   * A bit per edge (edge e is bit e & 31 of word e >>> 5), set for those that do not keep their target alive, as
+   * retainingKinds says. Who needs no more of an edge than this leaves its label column packed.
+   */
+  droppedEdges(includeInferred: boolean): Uint32Array {
+    if (this.#kinds === undefined) {
+      this.#kinds = noEdgeKinds(this.edgeCount);
+      noteEdgeKinds(this.#kinds, this.columns.edgeLabel, 0, this.edgeCount);
+    }
+    const { unowned, inferred } = this.#kinds;
+    return includeInferred ? unowned : unowned.map((bits, word) => bits | inferred[word]!);
   }
 
   /** `module.qualname` of the node's type, as TypeInfo.name. */
@@ -167,6 +182,33 @@ export function retainingKinds(includeInferred: boolean): Uint8Array {
   retains[LabelKind.borrowed] = 0;
   retains[LabelKind.inferred] = includeInferred ? 1 : 0;
   return retains;
+}
+
+/** A bit per edge. */
+export interface EdgeKindBits {
+  /** Weak and borrowed ones. */
+  readonly unowned: Uint32Array;
+  /** Those found by a pointer scan. */
+  readonly inferred: Uint32Array;
+}
+
+export function noEdgeKinds(edgeCount: number): EdgeKindBits {
+  const words = (edgeCount >>> 5) + 1;
+  return { unowned: new Uint32Array(words), inferred: new Uint32Array(words) };
+}
+
+/** Sets the bits of edges first … end - 1, whose labels begin at labels[0]. */
+export function noteEdgeKinds(
+  { unowned, inferred }: EdgeKindBits,
+  labels: Uint32Array,
+  first: number,
+  end: number,
+): void {
+  for (let edge = first; edge < end; edge++) {
+    const kind = labels[edge - first]! >>> 28;
+    if (kind === LabelKind.weak || kind === LabelKind.borrowed) unowned[edge >>> 5]! |= 1 << (edge & 31);
+    else if (kind === LabelKind.inferred) inferred[edge >>> 5]! |= 1 << (edge & 31);
+  }
 }
 
 /** The first position whose value is not below `value`; the array ascends. */

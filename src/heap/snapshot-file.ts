@@ -28,8 +28,8 @@ import { promisify } from 'node:util';
 import { constants, crc32, zstdCompress, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import type { HeapColumns, HeapOrigin } from '../cpython/index.ts';
 import { ExitCode, LeakscopeError } from '../process/index.ts';
-import { type Carry, CODECS, type ColumnCodec, type DecodedColumns } from './column-codec.ts';
-import { HeapGraph } from './graph.ts';
+import { type Carry, CODECS, type ColumnCodec, type DecodedColumns, restoreKeys } from './column-codec.ts';
+import { HeapGraph, noEdgeKinds, noteEdgeKinds } from './graph.ts';
 import { parseHead, type SnapshotHead } from './snapshot-head.ts';
 import { LONGEST_VARINT, readVarints, VarintWriter } from './varint.ts';
 
@@ -54,16 +54,25 @@ const IN_FLIGHT = 4;
 const ZSTD_LEVEL = 3;
 
 /**
- * Columns that dominators and types do without: their blocks are checked when the file is opened and stay packed, a
- * byte a node, until somebody looks at them. A block that then turns out to make no sense is a LeakscopeError there.
+ * Columns that dominators do without: their blocks are checked when the file is opened and stay packed, a few bytes a
+ * node at most, until somebody looks at them. A block that then turns out to make no sense is a LeakscopeError there.
+ * Labels are needed to read targets, a block at a time, and what a walk must know of them is kept as bits.
  */
-const LATE_COLUMNS = ['address', 'refcount', 'length'] as const;
-type LateColumn = (typeof LATE_COLUMNS)[number];
+const LATE_COLUMNS = {
+  address: Float64Array,
+  type: Uint32Array,
+  size: Float64Array,
+  refcount: Uint32Array,
+  length: Uint32Array,
+  flags: Uint8Array,
+  label: Uint32Array,
+} as const;
+type LateColumn = keyof typeof LATE_COLUMNS;
 const NOT_READ = new Uint32Array(0);
 const NOT_READ_FLOATS = new Float64Array(0);
 
 function isLate(name: string): name is LateColumn {
-  return (LATE_COLUMNS as readonly string[]).includes(name);
+  return name in LATE_COLUMNS;
 }
 
 interface Block {
@@ -78,6 +87,12 @@ interface Step {
   readonly carry: Carry;
   readonly first: number;
   readonly end: number;
+}
+
+/** A block that waits until somebody looks at its column. */
+interface Packed {
+  readonly step: Step;
+  readonly block: Block;
 }
 
 export interface SnapshotWritten {
@@ -327,25 +342,34 @@ async function readAll(file: string, descriptor: number, size: number): Promise<
     nodeCount,
     edgeCount,
     address: NOT_READ_FLOATS,
-    type: new Uint32Array(nodeCount),
-    size: new Float64Array(nodeCount),
+    type: NOT_READ,
+    size: NOT_READ_FLOATS,
     refcount: NOT_READ,
     length: NOT_READ,
-    flags: new Uint8Array(nodeCount),
+    flags: new Uint8Array(0),
     edgeStart: new Uint32Array(nodeCount + 1),
     edgeTarget: new Uint32Array(edgeCount),
-    edgeLabel: new Uint32Array(edgeCount),
+    edgeLabel: new Uint32Array(Math.min(edgeCount, BLOCK_VALUES)),
+    firstLabel: 0,
     types: head.types,
     strings: head.strings,
     namedNode: new Uint32Array(nameCount),
     nodeName: new Uint32Array(nameCount),
     undecoded: head.undecoded,
   };
-  const numbers = new Float64Array(BLOCK_VALUES * 2);
-  const take = (into: DecodedColumns, { codec, carry, first, end }: Step, values: number, bytes: Uint8Array): void => {
+  const kinds = noEdgeKinds(edgeCount);
+  let numbers = new Float64Array(BLOCK_VALUES * 2);
+  const take = (
+    into: DecodedColumns,
+    { codec, carry, first, end }: Step,
+    { values }: Block,
+    bytes: Uint8Array,
+  ): void => {
     const taken = values === end - first ? readVarints(bytes, numbers, values * codec.numbers) : -1;
     if (taken !== bytes.length || !codec.decode(into, numbers, first, end, carry))
       throw damaged(`its column ${codec.name} makes no sense`);
+    // Given back now, not when the collector comes by. (Short ones share their memory with others.)
+    if (bytes.length > Buffer.poolSize && bytes.buffer instanceof ArrayBuffer) bytes.buffer.transfer(0);
   };
   // Unpacking runs ahead on other threads while numbers are read on this one.
   const plan: Step[] = CODECS.flatMap(codec => {
@@ -358,35 +382,59 @@ async function readAll(file: string, descriptor: number, size: number): Promise<
       end: Math.min(count, (i + 1) * BLOCK_VALUES),
     }));
   });
-  const kept = new Map<LateColumn, { step: Step; block: Block }[]>();
-  const ahead: { block: Block; raw: Promise<Uint8Array> | undefined }[] = [];
+  const late = new Map<LateColumn, Packed[]>();
+  const ahead: { block: Block; raw: Promise<Uint8Array> | undefined; labels: Promise<Uint8Array> | undefined }[] = [];
+  const labelBlock = (edge: number): Packed => late.get('label')![edge / BLOCK_VALUES]!;
   let fetched = 0;
   for (const step of plan) {
     while (fetched < plan.length && ahead.length < IN_FLIGHT) {
       const block = nextBlock(BLOCK_BYTES_LIMIT);
-      ahead.push({ block, raw: isLate(plan[fetched]!.codec.name) ? undefined : unpack(block) });
-      fetched++;
+      const next = plan[fetched++]!;
+      const { name } = next.codec;
+      if (isLate(name)) late.set(name, [...(late.get(name) ?? []), { step: next, block }]);
+      ahead.push({
+        block,
+        raw: isLate(name) ? undefined : unpack(block),
+        labels: name === 'target' ? unpack(labelBlock(next.first).block) : undefined,
+      });
     }
-    const { block, raw } = ahead.shift()!;
-    const { name } = step.codec;
-    if (raw !== undefined) take(columns, step, block.values, await raw);
-    else if (isLate(name)) kept.set(name, [...(kept.get(name) ?? []), { step, block }]);
-    if (name === 'degree' && step.end === nodeCount && columns.edgeStart[nodeCount] !== edgeCount)
+    const { block, raw, labels } = ahead.shift()!;
+    if (labels !== undefined) {
+      columns.firstLabel = step.first;
+      const packed = labelBlock(step.first);
+      take(columns, packed.step, packed.block, await labels);
+      noteEdgeKinds(kinds, columns.edgeLabel, step.first, step.end);
+    }
+    if (raw !== undefined) take(columns, step, block, await raw);
+    if (step.codec.name === 'degree' && step.end === nodeCount && columns.edgeStart[nodeCount] !== edgeCount)
       throw damaged('its edges do not add up');
   }
-  for (const [name, blocks] of kept) {
-    readLate(columns, name, () => {
-      const column = name === 'address' ? new Float64Array(nodeCount) : new Uint32Array(nodeCount);
-      const into = Object.create(columns, { [name]: { value: column } }) as DecodedColumns;
-      for (const { step, block } of blocks) take(into, step, block.values, unpackNow(block));
+  for (const [name, blocks] of late) {
+    const property = name === 'label' ? 'edgeLabel' : name;
+    readLate(columns, property, () => {
+      const column = new LATE_COLUMNS[name](name === 'label' ? edgeCount : nodeCount);
+      const into = Object.create(columns, {
+        [property]: { value: column },
+        firstLabel: { value: 0 },
+      }) as DecodedColumns;
+      const carry: Carry = { last: 0, other: 0 };
+      numbers = new Float64Array(BLOCK_VALUES * 2);
+      for (const { step, block } of blocks) take(into, { ...step, carry }, block, unpackNow(block));
+      numbers.buffer.transfer(0);
+      if (name === 'label' && !restoreKeys(into, 0, edgeCount)) throw damaged('its column label makes no sense');
       return column;
     });
   }
-  return new HeapGraph(columns, head.origin, head.facts);
+  numbers.buffer.transfer(0);
+  return new HeapGraph(columns, head.origin, head.facts, kinds);
 }
 
 /** Makes a column that is unpacked when it is first looked at. */
-function readLate(columns: DecodedColumns, name: LateColumn, read: () => Float64Array | Uint32Array): void {
+function readLate(
+  columns: DecodedColumns,
+  name: keyof DecodedColumns,
+  read: () => Float64Array | Uint32Array | Uint8Array,
+): void {
   Object.defineProperty(columns, name, {
     configurable: true,
     enumerable: true,

@@ -126,10 +126,13 @@ describe('what is written is what is read', () => {
 
 /** One sentence and exit code 4, nothing else. */
 async function refused(file: string): Promise<string> {
-  const error = await readSnapshot(file).then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
+  // Some columns are read when they are first looked at.
+  const error = await readSnapshot(file)
+    .then(({ columns }) => Object.values(columns))
+    .then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
   expect(error).toBeInstanceOf(LeakscopeError);
   expect((error as LeakscopeError).exitCode).toBe(4);
   expect((error as LeakscopeError).message).not.toContain('\n');
