@@ -20,6 +20,8 @@ import { awaitStop, Ptrace, PtraceEvent, PtraceOption, Reg, Registers, stopEvent
 import { FRAME_BYTES, floatingPointFrame, resolveRestart, writeFrame } from './signal-frame.ts';
 import {
   addressOf,
+  collectExit,
+  kill,
   NO_STOP,
   NO_TRACEE,
   ptrace,
@@ -176,7 +178,12 @@ function takeChild(tid: number): number {
   const message = new BigUint64Array(16);
   ptraceBuffer(Ptrace.GETEVENTMSG, tid, 0, new Uint8Array(message.buffer));
   const child = Number(message[0]);
-  if (awaitStop(child, STEP_LIMIT_MS) < 0) return 0;
+  if (awaitStop(child, STEP_LIMIT_MS) < 0) {
+    // Its parent can collect it only when its tracer has.
+    kill(child, Signal.SIGKILL);
+    collectExit(child);
+    return 0;
+  }
   ptrace(Ptrace.SETOPTIONS, child, 0, PtraceOption.EXITKILL);
   return child;
 }

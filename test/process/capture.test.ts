@@ -1,38 +1,37 @@
+import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { capture } from '../../src/process/capture.ts';
 import { ExitCode, LeakscopeError } from '../../src/process/errors.ts';
-import { processStatus } from '../../src/process/maps.ts';
+import { injectionProbe } from '../../src/process/injection.ts';
+import { memoryRollup, processStatus, statFields } from '../../src/process/maps.ts';
 import { startTarget } from './interpreters.ts';
 import { anyPython, childrenOf, pythonTarget, untilAsleep } from './targets.ts';
 import { WAITING_PROGRAM } from './waits.ts';
 
-const SECONDS = 1;
-/** Far below the second wait that a call restarted from its beginning would add. */
-const LATE = 0.4;
-/** A child that is waited for was started a little before the clock was read. */
-const EARLY = 0.02;
+const SECONDS = 2;
+/** Below the second that a call restarted from its beginning, when half of it was over, would add. */
+const LATE = 0.8;
+/** How far two clocks may be apart. */
+const EARLY = 0.001;
 const turn = (ms: number) => new Promise(resolve => setTimeout(resolve, ms));
 
 /** A process with a marker in memory that changes all the time, and the marker's address. */
 const COUNTER = `
 import ctypes, sys, threading, time
 cell = (ctypes.c_long * 2)()
-print(ctypes.addressof(cell))
 def count():
     while True:
         cell[0] += 1
 threading.Thread(target=count, daemon=True, name='counter').start()
+print('ready')
+print(ctypes.addressof(cell))
 sys.stdin.readline()
 `;
 
 describe.each(['fork', 'freeze'] as const)('capture by %s', via => {
   it('shows one moment, with the threads as they were', async () => {
-    await using target = await startTarget(anyPython(), [
-      '-u',
-      '-c',
-      COUNTER.replace('print(', "print('ready'); print("),
-    ]);
+    await using target = await pythonTarget(COUNTER);
     const address = Number(await target.line());
     const read = (image: ReturnType<typeof capture>) => {
       const bytes = new Uint8Array(8);
@@ -63,58 +62,44 @@ describe.each(['fork', 'freeze'] as const)('capture by %s', via => {
     expect(image.read(16, new Uint8Array(8))).toBe(0);
   });
 
+  // Several at a time, for most of it is waiting.
   const kinds = [
-    'nanosleep',
-    'clock_nanosleep',
-    'clock_nanosleep_abs',
-    'poll',
-    'ppoll',
-    'select',
-    'pselect',
-    'epoll_wait',
-    'epoll_pwait',
+    ['nanosleep', 'clock_nanosleep', 'clock_nanosleep_abs', 'sleep', 'lock', 'poll', 'ppoll', 'select', 'pselect'],
+    ['epoll_wait', 'epoll_pwait', 'epoll_forever', 'pipe', 'accept', 'recv'],
+    ['futex', 'futex_abs', 'wait4', 'waitid', 'wait_any'],
   ];
-  kinds.push(
-    'futex',
-    'futex_abs',
-    'wait4',
-    'waitid',
-    'wait_any',
-    'pipe',
-    'accept',
-    'recv',
-    'epoll_forever',
-    'sleep',
-    'lock',
-  );
-  it.each(kinds.map(kind => [kind]))('does not disturb a thread that waits in %s', async kind => {
-    await using target = await pythonTarget(WAITING_PROGRAM, [kind === 'wait_any' ? 'wait4' : kind, String(SECONDS)]);
-    await untilAsleep(target.pid);
-    const children = childrenOf(target.pid);
-    await turn(SECONDS * 500);
-    for (let i = 0; i < 3; i++) {
-      using image = capture(target.pid, { via });
-      expect(image.pid).toBe(target.pid);
-    }
-    expect(childrenOf(target.pid)).toEqual(children);
-    const { result, errno, elapsed } = JSON.parse(await target.line()) as {
-      result: number;
-      errno: number;
-      elapsed: number;
-    };
-    const TIMED_OUT = 110;
-    expect(errno).toBe(kind.startsWith('futex') ? TIMED_OUT : 0);
-    if (!kind.startsWith('futex')) expect(result).toBeGreaterThanOrEqual(0);
-    expect(elapsed).toBeGreaterThanOrEqual(SECONDS - EARLY);
-    expect(elapsed).toBeLessThan(SECONDS + LATE);
+  it.each(kinds.map(group => [group]))('does not disturb threads that wait in %j', async group => {
+    await Promise.all(group.map(kind => unnoticed(kind, via)));
   });
 });
+
+async function unnoticed(kind: string, via: 'fork' | 'freeze'): Promise<void> {
+  await using target = await pythonTarget(WAITING_PROGRAM, [kind === 'wait_any' ? 'wait4' : kind, String(SECONDS)]);
+  await untilAsleep(target.pid);
+  const children = childrenOf(target.pid);
+  await turn(SECONDS * 500);
+  for (let i = 0; i < 3; i++) {
+    using image = capture(target.pid, { via });
+    expect(image.pid).toBe(target.pid);
+  }
+  expect(childrenOf(target.pid)).toEqual(children);
+  const { result, errno, elapsed } = JSON.parse(await target.line()) as {
+    result: number;
+    errno: number;
+    elapsed: number;
+  };
+  const TIMED_OUT = 110;
+  expect(errno, kind).toBe(kind.startsWith('futex') ? TIMED_OUT : 0);
+  if (!kind.startsWith('futex')) expect(result, kind).toBeGreaterThanOrEqual(0);
+  expect(elapsed, kind).toBeGreaterThanOrEqual(SECONDS - EARLY);
+  expect(elapsed, kind).toBeLessThan(SECONDS + LATE);
+}
 
 describe('a busy target', () => {
   it('notices nothing of 100 captures', async () => {
     // Threads, subprocesses, signals, and a wait for any child, all counting what they see.
     await using target = await pythonTarget(`
-import json, os, signal, subprocess, sys, threading, time, warnings
+import ctypes, json, os, select, signal, subprocess, sys, threading, time, warnings
 warnings.simplefilter('ignore')
 counts = {'chld': 0, 'usr1': 0, 'subprocesses': 0, 'forks': 0, 'threads': 0, 'bad': []}
 def on_usr1(*_): counts['usr1'] += 1
@@ -129,7 +114,14 @@ def sleeper():
     while running:
         began = time.monotonic(); time.sleep(0.01)
         if time.monotonic() - began < 0.01: counts['bad'].append('early')
-workers = [threading.Thread(target=f) for f in (churn, sleeper)]
+def epolls():
+    # Through ctypes, for Python itself would hide an EINTR; the signals of the program are for the main thread.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGCHLD])
+    libc = ctypes.CDLL(None, use_errno=True); ep = select.epoll(); events = ctypes.create_string_buffer(256)
+    while running:
+        began = time.monotonic(); got = libc.epoll_wait(ep.fileno(), events, 8, 5)
+        if got != 0 or time.monotonic() - began < 0.005: counts['bad'].append(['epoll', got, time.monotonic() - began])
+workers = [threading.Thread(target=f) for f in (churn, sleeper, epolls, epolls)]
 for w in workers: w.start()
 def ask():
     global running
@@ -159,8 +151,8 @@ sys.stdin.readline()
     const before = descriptors();
     let signals = 0;
     for (let i = 0; i < 100; i++) {
-      using image = capture(target.pid);
-      expect(image.via).toBe('fork');
+      using image = capture(target.pid, { via: i % 10 === 9 ? 'freeze' : 'auto' });
+      expect(image.via).toBe(i % 10 === 9 ? 'freeze' : 'fork');
       if (i % 4 === 0) {
         process.kill(target.pid, 'SIGUSR1');
         signals++;
@@ -186,7 +178,9 @@ sys.stdin.readline()
     await untilAsleep(target.pid);
     const state = () => {
       const { dataBytes, virtualBytes, threads, blockedSignals, pendingSignals } = processStatus(target.pid)!;
-      return { dataBytes, virtualBytes, threads, blockedSignals, pendingSignals, children: childrenOf(target.pid) };
+      const resident = memoryRollup(target.pid)?.resident;
+      const children = childrenOf(target.pid);
+      return { dataBytes, virtualBytes, resident, threads, blockedSignals, pendingSignals, children };
     };
     const before = state();
     for (let i = 0; i < 10; i++) {
@@ -207,6 +201,95 @@ sys.stdin.readline()
     expect(image.notes).toEqual([]);
   });
 });
+
+describe('a fork that fails', () => {
+  it('is tried again with another thread when the twin is killed at its birth, and says so when no thread is left', async () => {
+    await using target = await pythonTarget(
+      "import sys, threading\nfor _ in range(2): threading.Thread(target=threading.Event().wait, daemon=True).start()\nprint('ready')\nprint(sys.stdin.readline())\nsys.stdin.read()",
+    );
+    const killTwin = (times: number) => {
+      injectionProbe.step = name => {
+        if (name !== 'cloned' || times-- <= 0) return;
+        for (const child of childrenOf(target.pid)) process.kill(child, 'SIGKILL');
+        while (childrenOf(target.pid).some(child => statFields(`/proc/${child}/stat`)?.[0] !== 'Z'));
+      };
+    };
+    try {
+      killTwin(1);
+      using image = capture(target.pid);
+      expect(image.via).toBe('fork');
+      expect(image.notes).toEqual([]);
+      image[Symbol.dispose]();
+      killTwin(Number.POSITIVE_INFINITY);
+      using frozen = capture(target.pid);
+      expect(frozen.via).toBe('freeze');
+      expect(frozen.notes.join()).toContain('ended at its birth');
+    } finally {
+      delete injectionProbe.step;
+    }
+    capture(target.pid, { via: 'fork' })[Symbol.dispose]();
+    expect(childrenOf(target.pid)).toEqual([]);
+    target.send('on\n');
+    expect(await target.line()).toBe('on');
+  });
+
+  // Root is never short of processes, so the target gives up being root.
+  it.runIf(process.getuid?.() === 0)('is a copy with the reason when the limit on processes is reached', async () => {
+    await using target = await pythonTarget(`
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+os.setgid(54321); os.setuid(54321)
+print('ready')
+print(sys.stdin.readline())
+`);
+    using image = capture(target.pid);
+    expect(image.via).toBe('freeze');
+    expect(image.notes.join()).toContain('RLIMIT_NPROC');
+    expect(childrenOf(target.pid)).toEqual([]);
+    target.send('on\n');
+    expect(await target.line()).toBe('on');
+  });
+});
+
+describe('a target in a pid namespace of its own', () => {
+  const IN_A_CONTAINER = ['--fork', '--pid', '--mount-proc', '--kill-child'];
+  it.runIf(canUnshare())('is forked and collected as process 1, and as a later one', async () => {
+    const python = anyPython();
+    // As process 1 it gets every orphan: the twin must not become one that it sees.
+    const program = `
+import os, sys
+def one():
+    print('ready'); print(os.getpid())
+    for line in sys.stdin:
+        try: print('left', os.waitpid(-1, os.WNOHANG | 0x40000000))
+        except ChildProcessError: print('none')
+if sys.argv[1] == 'later':
+    pid = os.fork()
+    if pid: os.waitpid(pid, 0); os._exit(0)
+one()
+`;
+    for (const kind of ['first', 'later']) {
+      await using outer = await startTarget('unshare', [...IN_A_CONTAINER, python, '-u', '-c', program, kind]);
+      expect(await outer.line()).toBe(kind === 'first' ? '1' : '2');
+      let [pid] = childrenOf(outer.pid);
+      if (kind === 'later') [pid] = childrenOf(pid);
+      expect(processStatus(pid)?.namespacePids.at(-1)).toBe(kind === 'first' ? 1 : 2);
+      for (let i = 0; i < 3; i++) {
+        using image = capture(pid);
+        expect(image.notes).toEqual([]);
+        expect(image.via).toBe('fork');
+        expect(image.modules.some(m => m.symbol('_PyRuntime') !== undefined)).toBe(true);
+      }
+      expect(childrenOf(pid)).toEqual([]);
+      outer.send('ask\n');
+      expect(await outer.line()).toBe('none');
+    }
+  });
+});
+
+function canUnshare(): boolean {
+  return spawnSync('unshare', ['--fork', '--pid', '--mount-proc', 'true']).status === 0;
+}
 
 describe('choice and refusal', () => {
   it('tries another moment when the first is not good, and takes the last as it is', async () => {

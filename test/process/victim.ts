@@ -1,12 +1,17 @@
 /**
- * A leakscope that is to be killed: `victim.ts step PID NAME` dies at that step of an injection, `victim.ts hit PID
- * ADDRESS` inside a hit, `victim.ts loop PID ADDRESS` captures and watches until somebody kills it.
+ * A leakscope that is to be killed. It says `loaded` and waits for a line on standard input: `step PID NAME` dies at that
+ * step of an injection, `hit PID ADDRESS` inside a hit, `loop PID ADDRESS` captures and watches until somebody kills it.
  */
+import { once } from 'node:events';
 import { capture } from '../../src/process/capture.ts';
 import { injectionProbe } from '../../src/process/injection.ts';
 import { watch } from '../../src/process/watch.ts';
 
-const [, , mode, pidText, argument] = process.argv;
+process.stdout.write('loaded\n');
+const [mode, pidText, ...rest] = String((await once(process.stdin, 'data'))[0])
+  .trim()
+  .split(' ');
+const argument = rest.join(' ');
 const pid = Number(pidText);
 const die = () => {
   process.kill(process.pid, 'SIGKILL');

@@ -19,9 +19,11 @@ near, far = socket.socketpair()
 def later(action):
     threading.Timer(seconds, action).start()
 child = 0
+gate, opener = os.pipe()
 if kind in ('wait4', 'waitid'):
     child = os.fork()
     if child == 0:
+        os.read(gate, 1)
         time.sleep(seconds)
         os._exit(7)
 if kind == 'sockrcvtimeo':
@@ -42,8 +44,8 @@ calls = {
     'epoll_pwait': lambda: libc.epoll_pwait(ep.fileno(), events, 8, ms, None),
     'futex': lambda: libc.syscall(202, ctypes.byref(word), 128, 0, spec, None, 0),
     'futex_abs': lambda: libc.syscall(202, ctypes.byref(word), 128 | 9, 0, absolute(), None, ctypes.c_uint(0xffffffff)),
-    'wait4': lambda: libc.wait4(child, None, 0, None),
-    'waitid': lambda: libc.waitid(1, child, events, 4),
+    'wait4': lambda: (os.write(opener, b'x'), libc.wait4(child, None, 0, None))[1],
+    'waitid': lambda: (os.write(opener, b'x'), libc.waitid(1, child, events, 4))[1],
     'wait_any': lambda: libc.waitpid(-1, None, 0),
     'pipe': lambda: (later(lambda: os.write(w, b'x')), libc.read(r, events, 8))[1],
     'accept': lambda: (later(lambda: socket.create_connection(listener.getsockname())), libc.accept(listener.fileno(), None, None))[1],

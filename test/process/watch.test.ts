@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ExitCode } from '../../src/process/errors.ts';
 import { processStatus } from '../../src/process/maps.ts';
-import { type HitAnswer, watch } from '../../src/process/watch.ts';
+import { type HitAnswer, type WatchOptions, type WatchPoint, watch } from '../../src/process/watch.ts';
 import { pythonTarget } from './targets.ts';
 
 /** Writes cell 0 as often as it is told on standard input, in the thread it is told (`main`, `new`, `fork`). */
@@ -38,6 +38,16 @@ async function writer() {
   return { target, cells: Number(await target.line()) };
 }
 
+/** Starts a watch and waits until it is armed; the watch itself is `watching`. */
+async function armed(pid: number, points: readonly WatchPoint[], options: WatchOptions) {
+  let watching!: ReturnType<typeof watch>;
+  await new Promise<void>((resolve, reject) => {
+    watching = watch(pid, points, { ...options, onArmed: resolve });
+    watching.catch(reject);
+  });
+  return { watching };
+}
+
 describe('watch', () => {
   it('stops at every write of old and new threads, in order, and at none of a child', async () => {
     const { target, cells } = await writer();
@@ -45,7 +55,7 @@ describe('watch', () => {
     const ignored = processStatus(target.pid)!.ignoredSignals;
     const values: number[] = [];
     const tids = new Set<number>();
-    const watching = watch(target.pid, [{ address: cells, length: 8 }], {
+    const { watching } = await armed(target.pid, [{ address: cells, length: 8 }], {
       maxMs: 60_000,
       maxHits: 25,
       onHit: hit => {
@@ -78,7 +88,7 @@ describe('watch', () => {
     await using _ = target;
     const seen: number[] = [];
     const descriptors = readdirSync('/proc/self/fd').length;
-    const watching = watch(
+    const { watching } = await armed(
       target.pid,
       [0, 1, 2, 3].map(i => ({ address: cells + i * 8, length: i === 3 ? 4 : 8 })),
       {
@@ -107,7 +117,7 @@ describe('watch', () => {
     const { target, cells } = await writer();
     await using _ = target;
     let over = false;
-    const watching = watch(target.pid, [{ address: cells, length: 8 }], {
+    const { watching } = await armed(target.pid, [{ address: cells, length: 8 }], {
       maxMs: 60_000,
       onHit: () => 'continue',
       onWait: () => !over,
@@ -136,7 +146,10 @@ describe('watch', () => {
   it('ends when the target does, and tells its exit status to both of us', async () => {
     const { target, cells } = await writer();
     await using _ = target;
-    const watching = watch(target.pid, [{ address: cells, length: 8 }], { maxMs: 60_000, onHit: () => 'continue' });
+    const { watching } = await armed(target.pid, [{ address: cells, length: 8 }], {
+      maxMs: 60_000,
+      onHit: () => 'continue',
+    });
     target.send('exit 0 42\n');
     expect(await watching).toMatchObject({ reason: 'ended', exitStatus: 42 });
     await target.ended;
@@ -146,7 +159,10 @@ describe('watch', () => {
   it('ends when the target executes another program, which runs on', async () => {
     const { target, cells } = await writer();
     await using _ = target;
-    const watching = watch(target.pid, [{ address: cells, length: 8 }], { maxMs: 60_000, onHit: () => 'continue' });
+    const { watching } = await armed(target.pid, [{ address: cells, length: 8 }], {
+      maxMs: 60_000,
+      onHit: () => 'continue',
+    });
     target.send('exec 0 0\n');
     expect(await watching).toMatchObject({ reason: 'ended' });
     expect(await target.line()).toBe('other');
@@ -157,7 +173,7 @@ describe('watch', () => {
   it('lets the target go when the callback throws', async () => {
     const { target, cells } = await writer();
     await using _ = target;
-    const watching = watch(target.pid, [{ address: cells, length: 8 }], {
+    const { watching } = await armed(target.pid, [{ address: cells, length: 8 }], {
       maxMs: 60_000,
       onHit: () => {
         throw new Error('of the callback');
