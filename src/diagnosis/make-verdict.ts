@@ -143,7 +143,7 @@ function round(value: number, digits: number): number {
 }
 
 function suspectOf(leak: Judged, rank: number, observation: Observation): Suspect {
-  const { candidate, cause, place } = leak;
+  const { candidate, cause } = leak;
   const { graph } = observation.latest;
   const { growth } = candidate;
   const elapsed = observation.latest.seconds - observation.moments[0].seconds;
@@ -183,7 +183,7 @@ function suspectOf(leak: Judged, rank: number, observation: Observation): Suspec
           }
         : null,
     path: growth.kind === 'garbage' ? cyclePath(observation, candidate) : [...candidate.path],
-    store_sites: storesOf(leak, place.name !== undefined),
+    store_sites: storesOf(leak),
     creation_sites: programFirst(dedupe(leak.creations)).slice(0, 6),
     explanation: explanationOf(leak),
     fix: cause.fix,
@@ -234,10 +234,11 @@ function sum(values: readonly number[]): number {
 }
 
 /** Lines that were seen at work; then those that only the source tells of, where the container's own inserts cannot be seen or are C's. */
-function storesOf(leak: Judged, named: boolean): Site[] {
+function storesOf(leak: Judged): Site[] {
   const seen = programFirst(dedupe(leak.stores));
+  // What was seen at work needs no guess beside it, unless what was watched is a part of a library's object.
+  if (!leak.place.inner && seen.some(s => s.evidence === 'watchpoint' && ownerOf(s.file) === 'program')) return seen;
   const fromSource = leak.cause.staticStores.filter(s => !seen.some(t => t.file === s.file && t.line === s.line));
-  void named;
   return [...seen, ...dedupe(fromSource).slice(0, 4)];
 }
 
