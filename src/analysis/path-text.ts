@@ -49,7 +49,12 @@ export function elementsOf(graph: HeapGraph, steps: readonly PathStep[]): PathEl
         break;
       case LabelKind.attribute:
       case LabelKind.internal:
-        if (word === '__dict__' && kindAt(i + 1) === LabelKind.key && graph.layout(node) === 'dict') {
+        // (Keys that instances share, to 3.10 and in materialised dicts, are labelled as attributes already.)
+        if (
+          word === '__dict__' &&
+          (kindAt(i + 1) === LabelKind.key || kindAt(i + 1) === LabelKind.attribute) &&
+          graph.layout(node) === 'dict'
+        ) {
           i++;
           const name = `.${wordOf(i)}`;
           put(name, name, name, steps[i]!.node);

@@ -464,7 +464,7 @@ function storeWord(
   const layout = columns.types[columns.type[growth.node]].layout;
   const address = columns.address[growth.node];
   const word =
-    layout === 'dict' && kind === LabelKind.key
+    layout === 'dict' && (kind === LabelKind.key || kind === LabelKind.attribute)
       ? itemWord(reader, runtime, address, name)
       : kind === LabelKind.attribute
         ? attributeWord(reader, runtime, address, name)
