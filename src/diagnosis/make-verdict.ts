@@ -1,14 +1,15 @@
 /** Writing the verdict down: the words, the numbers and the order of CLI.md's document. */
-import { elementsOf, expressionOf, findGarbage, type PathStep } from '../analysis/index.ts';
-import { type HeapGraph, labelText } from '../heap/index.ts';
+import { elementsOf, expressionOf, type PathStep } from '../analysis/index.ts';
+import type { HeapGraph } from '../heap/index.ts';
 import type { Candidate } from './candidate.ts';
+import { cyclePath } from './cycle-path.ts';
+import type { Judged } from './judge.ts';
 import { type MemorySummary, memoryParts } from './memory-parts.ts';
 import type { Observation } from './observation.ts';
 import { programClasses } from './place.ts';
 import { ownerOf } from './project-files.ts';
 import type { Category, Site, Suspect, Verdict } from './verdict.ts';
 import { VERSION } from './version.ts';
-import type { Judged } from './watch-target.ts';
 
 export interface Findings {
   readonly observation: Observation;
@@ -204,27 +205,6 @@ function plainExpression(graph: HeapGraph, steps: readonly PathStep[]): string {
     end = steps.findIndex(step => step.node === owner) + 1;
   }
   return end > 0 && end < steps.length ? expressionOf(graph, steps.slice(0, end)) : '';
-}
-
-/** The commonest cycle of garbage that has the growing types in it: `['Panel', '.ok', 'Button', …, 'Panel']`. */
-export function cyclePath(observation: Observation, candidate: Candidate): string[] {
-  const { graph, tree } = observation.latest;
-  const types = new Set(candidate.types.map(t => t.type));
-  const form = findGarbage(graph, 20, tree).forms.find(f => f.nodes.some(n => types.has(graph.typeName(n))));
-  if (form === undefined) return [];
-  const path: string[] = [];
-  const start = Math.max(
-    0,
-    form.nodes.findIndex(n => graph.typeName(n) === candidate.types[0]?.type),
-  );
-  for (let i = 0; i < form.nodes.length; i++) {
-    const at = (start + i) % form.nodes.length;
-    const label = labelText(graph, form.edges[at]);
-    path.push(graph.typeName(form.nodes[at]));
-    if (label !== '.__dict__') path.push(label);
-  }
-  path.push(graph.typeName(form.nodes[start]));
-  return path.filter((part, i) => !(part === 'dict' && i > 0));
 }
 
 function sum(values: readonly number[]): number {
