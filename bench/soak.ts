@@ -16,6 +16,8 @@ import { CLIENT, SERVICE } from './busy-service.ts';
 
 const [, self, mode = 'captures', timesText = '1000', ...rest] = process.argv;
 const python = process.env.PYTHON ?? 'python3';
+/** What a wait in epoll_wait() gives when it ends with EINTR, as after SIGSTOP and SIGCONT; Python itself would repeat it. */
+const INTERRUPTED = '(-1, 4)';
 const NOT_BLOCKED = '0000000000000000';
 const started: ChildProcess[] = [];
 const failures: string[] = [];
@@ -66,12 +68,18 @@ async function service() {
 }
 
 /** Ends client and service, and judges what they counted. */
-async function judge({ target, client }: Awaited<ReturnType<typeof service>>, signals: number): Promise<void> {
+async function judge(
+  { target, client }: Awaited<ReturnType<typeof service>>,
+  signals: number,
+  mostInterrupted = 0,
+): Promise<void> {
   client.child.stdin.end();
   const asked = JSON.parse(await client.line()) as { answered: number; failed: string[]; slowest_ms: number };
   target.child.stdin.end();
   const ended = once(target.child, 'exit');
-  const { bad, ...counts } = JSON.parse(await target.line()) as Record<string, number> & { bad: unknown[] };
+  const { bad: all, ...counts } = JSON.parse(await target.line()) as Record<string, number> & { bad: unknown[][] };
+  const bad = all.filter(what => what[3] !== INTERRUPTED);
+  const interrupted = all.length - bad.length;
   const [status] = (await ended) as [number | null];
   console.log(
     `client: ${asked.answered} requests answered, ${asked.failed.length} failed, slowest ${asked.slowest_ms.toFixed(0)} ms`,
@@ -82,6 +90,8 @@ async function judge({ target, client }: Awaited<ReturnType<typeof service>>, si
       .join(', ')}`,
   );
   console.log(`service: ${bad.length} early wake-ups, wrong exit statuses or errors; its own exit status ${status}`);
+  console.log(`service: ${interrupted} of its waits in epoll_wait() with a time limit ended with EINTR`);
+  check(interrupted <= mostInterrupted, 'epoll_wait was interrupted');
   check(asked.failed.length === 0, `requests failed: ${asked.failed.slice(0, 5).join('; ')}`);
   check(bad.length === 0, `the service noticed: ${JSON.stringify(bad.slice(0, 10))}`);
   check(counts.usr1 === signals, `${signals} signals were sent and ${counts.usr1} arrived`);
@@ -216,7 +226,8 @@ async function soakKills(times: number): Promise<void> {
   check(!trapIgnored(), 'SIGTRAP stays ignored');
   const left = await lastingZombies(target.pid);
   check(left.length === 0, `zombies after one more capture: ${left.join(' ')}`);
-  await judge(all, 0);
+  // A thread that was stopped as it went to sleep there, and whose leakscope was killed before it could repair that.
+  await judge(all, 0, Math.ceil(times / 50));
 }
 
 try {
