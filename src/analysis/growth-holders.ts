@@ -9,7 +9,7 @@
 import { LabelKind, labelKind, labelPayload, makeLabel, type NodeIndex } from '../cpython/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
 import type { DominatorTree } from './dominators.ts';
-import { birthSnapshots } from './survivors.ts';
+import { birthSnapshots } from './identity.ts';
 
 /** How many objects of one type, and how many bytes of them, a holder gained. */
 export interface GrowingType {

@@ -3,15 +3,17 @@
  *
  * Addresses are used again, often at once and for the same type (free lists, pymalloc pools). What gives a new object
  * at an old address away: it is in a younger generation of the collector than its predecessor was (objects only grow
- * older, `gc.unfreeze` aside), or it is of an immutable type and has another length or size. What remains are objects
+ * older, `gc.unfreeze` aside), or it is of an immutable type and has another length, or size. What remains are objects
  * replaced by their like, which count as survivors on both sides: everything counted here is a difference between
  * two sides, and stays right.
  */
 import { NodeFlag } from '../cpython/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
 
-/** Layouts whose instances never change their length. */
+/** Layouts whose instances never change their length; nor their size, but for those below. */
 const IMMUTABLE = new Set(['tuple', 'str', 'bytes', 'int', 'float', 'frozenset', 'code', 'complex']);
+/** Grow when CPython caches something in them: a str its UTF-8 form, a code object what tools and counters attach. */
+const CACHING = new Set(['str', 'code']);
 export const NOBODY = 0xffff_ffff;
 
 /** Per node of `after`: the same object in `before`, or NOBODY. Linear after both have been sorted by address. */
@@ -22,12 +24,16 @@ export function matchNodes(before: HeapGraph, after: HeapGraph): Uint32Array {
   const indexBefore = new Map(a.types.map((type, i) => [`${type.address}:${type.name}`, i]));
   const typeBefore = Uint32Array.from(b.types, type => indexBefore.get(`${type.address}:${type.name}`) ?? NOBODY);
   const immutable = Uint8Array.from(b.types, type => (IMMUTABLE.has(type.layout) ? 1 : 0));
+  const caching = Uint8Array.from(b.types, type => (CACHING.has(type.layout) ? 1 : 0));
   const left = before.nodesByAddress;
   const right = after.nodesByAddress;
   const same = (x: number, y: number): boolean => {
     const type = b.type[y]!;
     if (typeBefore[type] !== a.type[x]) return false;
-    if (immutable[type] !== 0 && (a.length[x] !== b.length[y] || a.size[x] !== b.size[y])) return false;
+    if (immutable[type] !== 0) {
+      if (a.length[x] !== b.length[y]) return false;
+      if (caching[type] === 0 && a.size[x] !== b.size[y]) return false;
+    }
     const was = a.flags[x]!;
     const is = b.flags[y]!;
     if ((was & NodeFlag.tracked) === 0 || (is & NodeFlag.tracked) === 0) return true;
@@ -72,22 +78,42 @@ export interface Ages {
 export function agesOf(graphs: readonly HeapGraph[]): Ages {
   const survivors = graphs.map(() => graphs.map(() => 0));
   const intervals: { added: number; gone: number }[] = [];
-  let birth = new Uint8Array(graphs[0]?.nodeCount ?? 0);
+  let birth: Uint8Array = new Uint8Array(graphs[0]?.nodeCount ?? 0);
   if (graphs.length > 0) survivors[0]![0] = birth.length;
   for (let k = 1; k < graphs.length; k++) {
     const previous = matchNodes(graphs[k - 1]!, graphs[k]!);
-    const born = new Uint8Array(previous.length);
+    const born = inherited(birth, previous, k);
     let kept = 0;
     for (let node = 0; node < previous.length; node++) {
-      const was = previous[node]!;
-      if (was !== NOBODY) kept++;
-      born[node] = was === NOBODY ? k : birth[was]!;
+      if (previous[node] !== NOBODY) kept++;
       survivors[born[node]!]![k]!++;
     }
     intervals.push({ added: previous.length - kept, gone: birth.length - kept });
     birth = born;
   }
   return { birth, survivors, intervals };
+}
+
+/**
+ * Per node of the last graph: the index of the first snapshot from which on it was there, without a gap; 0 for those of
+ * all snapshots. Nodes without an address (threads, registries, stand-ins) have no birth: 0.
+ */
+export function birthSnapshots(graphs: readonly HeapGraph[]): Uint8Array {
+  const { nodeCount, address } = graphs.at(-1)!.columns;
+  let birth: Uint8Array = new Uint8Array(graphs[0]!.nodeCount);
+  for (let k = 1; k < graphs.length; k++) birth = inherited(birth, matchNodes(graphs[k - 1]!, graphs[k]!), k);
+  for (let node = 0; node < nodeCount; node++) if (address[node] === 0) birth[node] = 0;
+  return birth;
+}
+
+/** Births in snapshot k from those in the one before it. */
+function inherited(birth: Uint8Array, previous: Uint32Array, k: number): Uint8Array {
+  const born = new Uint8Array(previous.length);
+  for (let node = 0; node < previous.length; node++) {
+    const was = previous[node]!;
+    born[node] = was === NOBODY ? k : birth[was]!;
+  }
+  return born;
 }
 
 /** Objects that every one of the snapshots has. */

@@ -10,7 +10,7 @@ export { type ContainerGrowth, growthByContainer, growthByType, secondsOf, type 
 export { type GrowthAccountOptions, growthByHolder, type HolderGrowth, type TypeShare } from './growth-account.ts';
 export { type GrowingType, type GrowthHolder, growthHolders, swellingObjects } from './growth-holders.ts';
 export { type HandleGroup, type HandleGrowth, type HandleReading, handleGrowth } from './handles.ts';
-export { type Ages, agesOf, matchNodes, NOBODY, type Survivors, survivorsOf } from './identity.ts';
+export { type Ages, agesOf, birthSnapshots, matchNodes, NOBODY, type Survivors, survivorsOf } from './identity.ts';
 export {
   NATIVE_CONTENTS,
   NATIVE_HOLDERS,
@@ -65,6 +65,5 @@ export {
 } from './retained.ts';
 export { type Slope, slopeOf } from './slope.ts';
 export { type SurplusGrowth, surplusGrowth } from './surplus.ts';
-export { birthSnapshots } from './survivors.ts';
 export { type TypeOrder, type TypeRow, typeHistogram } from './types.ts';
 export { findWaste, type Waste } from './waste.ts';
