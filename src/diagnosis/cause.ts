@@ -28,8 +28,9 @@ export interface Cause {
   readonly fix: { readonly summary: string; readonly patch: string | null };
   /** What the source says about the container: does something bound it, does anything remove from it? */
   readonly source: 'unbounded' | 'bounded' | 'unknown';
-  /** Lines that store or create according to the source alone. */
+  /** Lines that store, and those that make the container, according to the source alone. */
   readonly staticStores: readonly Site[];
+  readonly staticCreations: readonly Site[];
   /** 0 to 1: how well heap and source agree. */
   readonly agreement: number;
 }
@@ -68,7 +69,8 @@ export function causeOf(facts: CauseFacts): Cause {
     reasons,
     fix: fixOf(facts, category, match, use),
     source: sourceSays(facts, match, use, shape),
-    staticStores: [...staticSites(match, use)],
+    staticStores: [...staticStores(match, use)],
+    staticCreations: (use?.creations ?? []).map(staticSite),
     agreement: (match !== undefined ? 0.5 : 0) + (use?.found ? 0.3 : 0) + (shape !== undefined ? 0.2 : 0),
   };
 }
@@ -423,13 +425,13 @@ function sourceSays(
   return match !== undefined ? 'unbounded' : 'unknown';
 }
 
-function* staticSites(match: PatternMatch | undefined, use: ContainerUse | undefined): Iterable<Site> {
-  if (match !== undefined)
-    yield { file: match.file, line: match.line, function: match.function, hits: 0, evidence: 'static' };
-  for (const store of use?.stores ?? [])
-    yield { file: store.file, line: store.line, function: store.function, hits: 0, evidence: 'static' };
-  for (const creation of use?.creations ?? [])
-    yield { file: creation.file, line: creation.line, function: creation.function, hits: 0, evidence: 'static' };
+function* staticStores(match: PatternMatch | undefined, use: ContainerUse | undefined): Iterable<Site> {
+  if (match !== undefined) yield staticSite(match);
+  for (const store of use?.stores ?? []) yield staticSite(store);
+}
+
+function staticSite({ file, line, function: name }: { file: string; line: number; function: string }): Site {
+  return { file, line, function: name, hits: 0, evidence: 'static' };
 }
 
 function fixOf(

@@ -216,9 +216,12 @@ function sum(values: readonly number[]): number {
 /** Lines that were seen at work; then those that only the source tells of, where the container's own inserts cannot be seen or are C's. */
 function storesOf(leak: Judged): Site[] {
   const seen = programFirst(dedupe(leak.stores));
-  // What was seen at work needs no guess beside it, unless what was watched is a part of a library's object.
-  if (!leak.place.inner && seen.some(s => s.evidence === 'watchpoint' && ownerOf(s.file) === 'program')) return seen;
-  const fromSource = leak.cause.staticStores.filter(s => !seen.some(t => t.file === s.file && t.line === s.line));
+  // With a line that was seen at work nobody asks where the container is made, unless it is a part of a library's object.
+  const working = !leak.place.inner && seen.some(s => s.evidence === 'watchpoint' && ownerOf(s.file) === 'program');
+  const { staticStores, staticCreations } = leak.cause;
+  const fromSource = [...staticStores, ...(working ? [] : staticCreations)].filter(
+    s => !seen.some(t => t.file === s.file && t.line === s.line),
+  );
   return [...seen, ...dedupe(fromSource).slice(0, 4)];
 }
 
