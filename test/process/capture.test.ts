@@ -9,8 +9,10 @@ import { startTarget } from './interpreters.ts';
 import { anyPython, childrenOf, pythonTarget, untilAsleep } from './targets.ts';
 import { WAITING_PROGRAM } from './waits.ts';
 
-const SECONDS = 2;
-/** Below the second that a call restarted from its beginning, when half of it was over, would add. */
+const SECONDS = 3;
+/** When the captures begin: long before the end, for those of a group come one after the other. */
+const CAPTURED_AFTER = 1;
+/** Below the second that a call restarted from its beginning would add. */
 const LATE = 0.8;
 /** How far two clocks may be apart. */
 const EARLY = 0.001;
@@ -77,7 +79,7 @@ async function unnoticed(kind: string, via: 'fork' | 'freeze'): Promise<void> {
   await using target = await pythonTarget(WAITING_PROGRAM, [kind === 'wait_any' ? 'wait4' : kind, String(SECONDS)]);
   await untilAsleep(target.pid);
   const children = childrenOf(target.pid);
-  await turn(SECONDS * 500);
+  await turn(CAPTURED_AFTER * 1000);
   for (let i = 0; i < 3; i++) {
     using image = capture(target.pid, { via });
     expect(image.pid).toBe(target.pid);
