@@ -57,6 +57,7 @@ export async function findSites(
         loop !== undefined && start !== undefined && loop.size > 0 ? { start, end: start + loop.size } : undefined,
     });
     stops += seen.stops;
+    for (const leak of wanted) leak.unwatched = seen.failure;
     for (const { request, added, removed } of seen.observed) {
       const leak = judged[request.suspect];
       if (request.kind === 'class') leak.creations.push(...sitesOf(added, 'watchpoint'));
@@ -75,7 +76,7 @@ export async function findSites(
       leak.creations.length > 0 ? tracked.slice(0, 4).filter(t => CALLABLE.test(t.type)) : tracked.slice(0, 3);
     if (wantedTypes.length > 0) {
       const types = new Map(wantedTypes.map(t => [t.address, /^(generator|coroutine|async_generator)$/.test(t.type)]));
-      const seen = await observeTracked(pid, runtime, types, { maxMs: 1500, enough: ENOUGH_HITS, maxHits: 3000 });
+      const seen = await observeTracked(pid, runtime, types, { maxMs: 1500, enough: ENOUGH_HITS, maxHits: 1000 });
       stops += seen.stops;
       leak.creations.push(...sitesOf(seen.stacks, 'watchpoint'));
     }

@@ -37,6 +37,8 @@ export interface Judged {
   creations: Site[];
   /** Python stacks of watched insertions. */
   storeStacks: StackLine[][];
+  /** Why its lines could not be watched; '' when they could. */
+  unwatched: string;
   /** Watched insertions and removals at the holder. */
   inserted: number;
   removed: number;
@@ -113,6 +115,7 @@ export function judge(
       stores: [],
       creations: [],
       storeStacks: [],
+      unwatched: '',
       inserted: 0,
       removed: 0,
     });

@@ -248,9 +248,7 @@ function sentence(text: string): string {
 }
 
 const PLAIN_WORDS = new Set(
-  'a an all each entries exceptions every it nothing of suspended that the they this what when while removed native new functools itertools linecache'
-    .split(' ')
-    .filter(w => !/tools|cache/.test(w)),
+  'a all an each entries every exceptions it native nothing of suspended that the they this what when while'.split(' '),
 );
 
 function explanationOf(leak: Judged): string {
@@ -263,6 +261,8 @@ function explanationOf(leak: Judged): string {
         : `of ${total} watched changes ${leak.inserted} were insertions and ${leak.removed} removals`,
     );
   }
+  if (leak.unwatched !== '')
+    parts.push(`the lines are read from the source, they could not be watched: ${leak.unwatched}`);
   const text = parts.map(sentence).join('. ');
   return text.endsWith('.') ? text : `${text}.`;
 }

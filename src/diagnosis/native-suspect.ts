@@ -62,7 +62,7 @@ export async function nativeSites(
   try {
     const result = await watch(pid, malloc.points, {
       maxMs,
-      maxHits: 3000,
+      maxHits: 1000,
       onHit: hit => {
         stacks ??= new StackReader(hit.reader, runtime);
         const event = malloc.read(hit.point, hit.reader);

@@ -62,8 +62,8 @@ export async function observeSites(
   return { observed, stops, failure };
 }
 
-/** Hits at one word, of whatever meaning, after which it is let go: it costs the target too much. */
-const MOST_HITS = 400;
+/** Hits at one word, of whatever meaning, after which it is let go: each stops a thread of the target for a moment. */
+const MOST_HITS = { size: 30, slot: 30, class: 120 } as const;
 
 async function observeGroup(
   pid: number,
@@ -94,7 +94,7 @@ async function observeGroup(
         const stack = stacks.read(hit.registers.fsBase);
         if (stack.length > 0) (change > 0 ? added : removed).push(stack);
       }
-      if (added.length < options.enough && hits[hit.point] < MOST_HITS) return 'continue';
+      if (added.length < options.enough && hits[hit.point] < MOST_HITS[request.kind]) return 'continue';
       open--;
       return open === 0 ? 'stop' : 'remove';
     },
