@@ -37,21 +37,8 @@ const { values: options } = parseArgs({
     child: { type: 'string' },
     file: { type: 'string' },
     retained: { type: 'string' },
-    /** Compiled sources, for the child. */
-    built: { type: 'string' },
   },
 });
-
-type Engine = Pick<typeof import('../src/heap/index.ts'), 'readSnapshot'> &
-  Pick<typeof import('../src/analysis/index.ts'), 'computeDominators'>;
-
-/** The heap engine, compiled. Nothing else is imported in the process that is measured. */
-async function engine(): Promise<Engine> {
-  const built = options.built!;
-  const { readSnapshot } = (await import(join(built, 'heap/index.js'))) as Engine;
-  const { computeDominators } = (await import(join(built, 'analysis/index.js'))) as Engine;
-  return { readSnapshot, computeDominators };
-}
 
 /** One part of the work, in this process; what it measured goes to standard output. */
 async function child(kind: string): Promise<void> {
@@ -67,23 +54,6 @@ async function child(kind: string): Promise<void> {
     const began = performance.now();
     exportHeapSnapshot(await readSnapshot(file), `${file}.heapsnapshot`);
     process.stderr.write(`exported in ${((performance.now() - began) / 1000).toFixed(1)} s\n`);
-  } else if (kind === 'ours') {
-    const { readSnapshot, computeDominators } = await engine();
-    const began = performance.now();
-    const graph = await readSnapshot(file);
-    const loaded = performance.now();
-    const cpu = process.cpuUsage();
-    const tree = computeDominators(graph);
-    const done = performance.now();
-    const { user, system } = process.cpuUsage(cpu);
-    report({
-      loadMs: loaded - began,
-      dominatorsMs: done - loaded,
-      dominatorsCpuMs: (user + system) / 1000,
-      nodes: graph.nodeCount,
-      edges: graph.edgeCount,
-    });
-    if (options.retained !== undefined) writeFileSync(options.retained, Buffer.from(tree.retained.buffer));
   } else {
     // memlab's own entry point: parse, index, dominators, retained sizes.
     const { createRequire } = await import('node:module');
@@ -139,11 +109,20 @@ function spawn(kind: string, file: string, more: readonly string[] = [], heapMiB
       file,
       '--nodes',
       options.nodes,
-      ...(built === '' ? [] : ['--built', built]),
       ...more,
     ],
     { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
   );
+  return lastLine(output);
+}
+
+/** leakscope's own run, see heap-run.mjs. */
+function ours(file: string, retained: readonly string[] = []): Run {
+  const words = [join(import.meta.dirname, 'heap-run.mjs'), built, file, ...retained];
+  return lastLine(execFileSync(process.execPath, words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }))!;
+}
+
+function lastLine(output: string): Run | undefined {
   const line = output.split('\n').findLast(text => text.startsWith('{'));
   return line === undefined ? undefined : (JSON.parse(line) as Run);
 }
@@ -165,7 +144,7 @@ async function main(): Promise<void> {
     built = compile(join(directory, 'built'));
     const file = options.snapshot ?? join(directory, 'heap.lss');
     if (options.snapshot === undefined) spawn('make', file);
-    const runs = Array.from({ length: Number(options.runs) }, () => spawn('ours', file)!);
+    const runs = Array.from({ length: Number(options.runs) }, () => ours(file));
     const { nodes, edges } = runs[0]!;
     const lines = [
       `${nodes.toLocaleString('en')} nodes, ${edges.toLocaleString('en')} edges; snapshot file ${(statSync(file).size / nodes).toFixed(2)} bytes a node`,
@@ -178,11 +157,11 @@ async function main(): Promise<void> {
       const copy = options.snapshot === undefined ? file : join(directory, 'heap.lss');
       if (copy !== file) writeFileSync(copy, readFileSync(file));
       spawn('export', copy);
-      const ours = join(directory, 'ours.bin');
+      const mine = join(directory, 'ours.bin');
       const theirs = join(directory, 'theirs.bin');
-      spawn('ours', copy, ['--retained', ours]);
+      ours(copy, [mine]);
       const memlab = [spawn('memlab', copy, ['--memlab', options.memlab, '--retained', theirs], 12_000)!];
-      lines.push(row('memlab 2.0.5 (one run)', memlab), '', compare(ours, theirs, nodes));
+      lines.push(row('memlab 2.0.5 (one run)', memlab), '', compare(mine, theirs, nodes));
     }
     process.stdout.write(`${lines.join('\n')}\n`);
   } finally {
