@@ -226,7 +226,9 @@ function closing(verdict: Verdict, context: Context): string[] {
         const rate = memory.growth_parts
           .filter(part => kinds.includes(part.kind))
           .reduce((total, part) => total + part.bytes_per_second, 0);
-        return Math.abs(rate * 60) >= 1024 ? [`${words} ${bytesRate(rate)}`] : [];
+        // A twentieth of the whole explains nothing, and would be one more figure to read.
+        const telling = Math.max(1024 / 60, Math.abs(memory.growth_bytes_per_second) / 20);
+        return Math.abs(rate) >= telling ? [`${words} ${bytesRate(rate)}`] : [];
       });
       const by = growing.length > 0 ? `: ${growing.join(', ')}` : '';
       lines.push(...footer('GROWTH', `${bytesRate(memory.growth_bytes_per_second)} resident${by}`, context));
