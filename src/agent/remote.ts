@@ -109,7 +109,12 @@ function scriptFor(path: string): string {
   return `def _leakscope_agent(source, path):
     import sys
     space = {"__name__": "leakscope_agent.capture", "__builtins__": __builtins__}
+    brought = {}
     try:
+        for name in "_struct", "binascii", "gc":
+            if name not in sys.modules:
+                __import__(name)
+                brought[name] = sys.getrefcount(sys.modules[name])
         exec(compile(source, "<leakscope_agent>", "exec"), space)
         frame = sys._getframe()
         space["_own_code"].update((frame.f_code, frame.f_back.f_code))
@@ -120,6 +125,10 @@ function scriptFor(path: string): string {
             file.write("%s: %s" % (type(error).__name__, error))
     finally:
         space.clear()
+        # As before, unless another thread has begun to use them meanwhile.
+        for name, count in brought.items():
+            if "struct" not in sys.modules and sys.getrefcount(sys.modules[name]) <= count:
+                del sys.modules[name]
 
 
 _leakscope_agent(${JSON.stringify(capture)}, ${JSON.stringify(path)})

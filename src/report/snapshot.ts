@@ -7,7 +7,10 @@ export function snapshotText(document: SnapshotDocument, style: Style): string {
   const snapshot = printable(document);
   const { seconds } = snapshot;
   const blocks = snapshot.native_blocks > 0 ? `, ${plural(snapshot.native_blocks, 'native block')}` : '';
-  const pause = snapshot.via === 'core' ? '' : `, the target stood still for ${durationText(snapshot.pause_ms / 1000)}`;
+  const time = durationText(snapshot.pause_ms / 1000);
+  // Only the thread that the agent runs in waits for it; what the others did is in the notes.
+  const pauses: Record<string, string> = { core: '', agent: `, the agent ran in one of its threads for ${time}` };
+  const pause = pauses[snapshot.via] ?? `, the target stood still for ${time}`;
   const lines = [
     `${snapshot.file}  ${bytesText(snapshot.bytes)}`,
     `  holds  ${plural(snapshot.objects, 'object')}, ${plural(snapshot.edges, 'reference')}${blocks}`,

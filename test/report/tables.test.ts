@@ -335,6 +335,10 @@ test('memory, waste, query, snapshot', () => {
       note   frozen instead of forked: little memory is free
     "
   `);
+  // Other threads go on beside the agent: nothing stands still.
+  const inside = snapshotText({ ...snapshot, via: 'agent', pause_ms: 2000 }, plain);
+  expect(inside).toContain('took   600 ms by agent, the agent ran in one of its threads for 2.0 s\n');
+  expect(inside).not.toContain('stood still');
 });
 
 test('doctor', () => {

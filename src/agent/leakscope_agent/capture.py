@@ -17,11 +17,12 @@ import gc
 import os
 import sys
 import time
-from array import array
-from collections import OrderedDict, defaultdict, deque
-from itertools import chain, compress, islice
-from operator import not_
-from struct import pack
+from itertools import chain, filterfalse, islice
+
+# Not `array`, `collections`, `operator` or `struct`: to import those runs Python code, and leaves more modules in the program.
+from _collections import OrderedDict, defaultdict, deque
+from _struct import Struct
+from _weakref import getweakrefs
 
 VERSION = 1
 MAGIC = b"LEAKAGNT"
@@ -41,6 +42,7 @@ _mapping_of = type.__dict__["__dict__"].__get__
 _read_mro = type.__dict__["__mro__"].__get__
 _bases_of = type.__dict__["__bases__"].__get__
 _flags_of = type.__dict__["__flags__"].__get__
+_subclasses_of = type.__dict__["__subclasses__"]
 _get = object.__getattribute__
 _function = type(lambda: 0)
 
@@ -67,6 +69,23 @@ _computed = {
     id(BaseException): ("args", "__traceback__", "__context__", "__cause__"),
     id(type(len)): ("__self__",),
 }
+
+
+def pack(form, *values):
+    # Not struct.pack: its cache of forms is the program's, and would be emptied.
+    return Struct(form).pack(*values)
+
+
+def _u32(values):
+    return pack("=%dI" % len(values), *values)
+
+
+def _u64(values):
+    return pack("=%dQ" % len(values), *values)
+
+
+def _ids(objects):
+    return _u64(list(map(id, objects)))
 
 
 def _items_of_array(o):
@@ -273,7 +292,7 @@ class Walk(object):
     # ---- output ----
 
     def section(self, kind, *parts):
-        data = b"".join(map(bytes, parts))
+        data = b"".join(parts)
         head = pack("=IIQ", kind, binascii.crc32(data), len(data))
         for piece in (head, data):
             view = memoryview(piece)
@@ -309,7 +328,7 @@ class Walk(object):
         if names:
             self.flush()
             self.section(
-                kind, pack("=II", len(names), 0), array("Q", [n for n, _ in names]), array("I", [s for _, s in names])
+                kind, pack("=II", len(names), 0), _u64([n for n, _ in names]), _u32([s for _, s in names])
             )
 
     # ---- objects ----
@@ -373,30 +392,30 @@ class Walk(object):
     def nodes(self, plan, group, flags):
         # Held by the program, by the batch and by the group.
         ours = self.call + 2
-        counts = array("I", [c - ours if ours <= c < 0x3FFFFFFF else c & 0xFFFFFFFF if c > ours else 0 for c in map(_count, group)])
+        counts = [c - ours if ours <= c < 0x3FFFFFFF else c & 0xFFFFFFFF if c > ours else 0 for c in map(_count, group)]
         if plan.type is type or type in _mro_of(plan.type):
             for i, o in enumerate(group):
                 if id(o) in self.plans and 0 < counts[i] < 0x3FFFFFFF:
                     counts[i] -= 1
         sizer = plan.sizer or sys.getsizeof
         try:
-            sizes = array("Q", map(sizer, group))
+            sizes = _u64(list(map(sizer, group)))
         except Exception:
-            sizes = array("Q", [_size(o, sizer) for o in group])
-        lengths = array("Q", map(plan.length, group)) if plan.length else array("Q", bytes(8 * len(group)))
+            sizes = _u64([_size(o, sizer) for o in group])
+        lengths = _u64(list(map(plan.length, group))) if plan.length else bytes(8 * len(group))
         self.flush()
         self.section(
-            NODES, pack("=IIII", len(group), plan.index, flags, 0), array("Q", map(id, group)), sizes, lengths, counts
+            NODES, pack("=IIII", len(group), plan.index, flags, 0), _ids(group), sizes, lengths, _u32(counts)
         )
         self.nodes_written += len(group)
 
     def container(self, plan, group):
         _, kind, length, items = plan.container
         each = 2 if kind == PAIRS else 1
-        counts = array("I", map(length, group))
+        counts = list(map(length, group))
         if items is _items_of_array and sum(counts) <= CHUNK:
             refs = list(map(_referents, group))
-            self.edges(kind, group, array("I", map(len, refs)))
+            self.edges(kind, group, list(map(len, refs)))
             refs = list(chain.from_iterable(map(reversed, refs)))
             self.targets(kind, refs)
             return
@@ -409,7 +428,7 @@ class Walk(object):
                     flat = list(flat)
                 except RuntimeError:
                     flat = []
-                counts = array("I", map(length, group))
+                counts = list(map(length, group))
                 if len(flat) == sum(counts) * each:
                     self.edges(kind, group, counts)
                     self.targets(kind, flat)
@@ -444,10 +463,10 @@ class Walk(object):
             self.drain()
 
     def edges(self, kind, group, counts):
-        self.section(kind, pack("=II", len(group), 0), array("Q", map(id, group)), counts)
+        self.section(kind, pack("=II", len(group), 0), _ids(group), _u32(counts))
 
     def targets(self, kind, flat):
-        self.section(TARGETS, array("Q", map(id, flat)))
+        self.section(TARGETS, _ids(flat))
         if kind == PAIRS:
             keys = flat[::2]
             self.keys(dict(zip(map(id, keys), keys)))
@@ -468,7 +487,7 @@ class Walk(object):
 
     def discover(self, flat):
         """Puts untracked objects (and frozen ones) that have not been seen on the list of those to look at."""
-        fresh = list(compress(flat, map(not_, map(gc.is_tracked, flat))))
+        fresh = list(filterfalse(gc.is_tracked, flat))
         if self.known is not None:
             fresh += [o for o in flat if gc.is_tracked(o) and id(o) not in self.known]
         # Held once by the program, and by both lists: nothing else leads there, and it is met only once.
@@ -486,7 +505,7 @@ class Walk(object):
 
     def fielded(self, plan, group):
         """Objects that are no plain containers: references with the names of fields where they can be told."""
-        sources, counts, targets, labels = array("Q"), array("I"), array("Q"), array("I")
+        sources, counts, targets, labels = [], [], [], []
         flat = []
         is_type = type in _mro_of(plan.type)
         for o in group:
@@ -527,14 +546,14 @@ class Walk(object):
             if len(targets) > CHUNK:
                 self.named(sources, counts, targets, labels)
                 self.discover(flat)
-                sources, counts, targets, labels, flat = array("Q"), array("I"), array("Q"), array("I"), []
+                sources, counts, targets, labels, flat = [], [], [], [], []
         self.named(sources, counts, targets, labels)
         self.discover(flat)
 
     def named(self, sources, counts, targets, labels):
         if sources:
             self.flush()
-            self.section(NAMED, pack("=II", len(sources), len(targets)), sources, targets, counts, labels)
+            self.section(NAMED, pack("=II", len(sources), len(targets)), _u64(sources), _u64(targets), _u32(counts), _u32(labels))
 
     def items_of(self, plan, o, refs, left):
         """The items of an object that is a dict, list … with more to it; taken off the count of its referents."""
@@ -556,7 +575,7 @@ class Walk(object):
             if left.get(i):
                 left[i] -= 1
         item = None
-        self.edges(kind, [o], array("I", [len(flat) // (2 if kind == PAIRS else 1)]))
+        self.edges(kind, [o], [len(flat) // (2 if kind == PAIRS else 1)])
         self.targets(kind, flat)
 
     def type_fields(self, t, refs):
@@ -576,7 +595,7 @@ class Walk(object):
                 self.name(cell, name)
 
     def codes(self, group):
-        sources, counts, targets, labels = array("Q"), array("I"), array("Q"), array("I")
+        sources, counts, targets, labels = [], [], [], []
         for code in group:
             self.name(code, _code_name(code))
             sources.append(id(code))
@@ -586,6 +605,24 @@ class Walk(object):
         self.named(sources, counts, targets, labels)
         for code in group:
             self.discover([code.co_consts, code.co_names])
+
+    def classes(self):
+        """Puts all classes on the list, and the weak references to them. Needed for frozen ones only: nothing that can be
+        asked refers to static types, nor to the weak references by which a class knows its subclasses."""
+        found = {id(object): object}
+        waiting = [object]
+        while waiting:
+            t = waiting.pop()
+            # That of `type` itself: for a metaclass, the list is that of its subclasses, too.
+            for t in _subclasses_of(t):
+                if id(t) not in found:
+                    found[id(t)] = t
+                    waiting.append(t)
+        classes = list(found.values())
+        found = t = None
+        self.discover(classes)
+        for t in classes:
+            self.discover(getweakrefs(t))
 
     # ---- roots ----
 
@@ -627,7 +664,7 @@ class Walk(object):
         self.flush()
         values = [v for _, v in pairs]
         self.named(
-            array("Q", [id(frame)]), array("I", [len(pairs)]), array("Q", map(id, values)), array("I", [k for k, _ in pairs])
+            [id(frame)], [len(pairs)], list(map(id, values)), [k for k, _ in pairs]
         )
         pairs = None
         self.discover(values)
@@ -746,6 +783,8 @@ def _write(out, collecting):
     if facts["collector"]["frozen"]:
         walk.known = set(map(id, chain(young, middle, old)))
     roots = walk.roots()
+    if walk.known is not None:
+        walk.classes()
     walk.flush()
     generations = [(0, young), (1, middle), (2, old)]
     young = middle = old = None
