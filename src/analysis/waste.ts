@@ -1,14 +1,14 @@
 /**
- * Memory that is no leak and could still be had back: sparse tables, lists longer than what is in them, empty
+ * Memory that is no leak and could still be had back: duplicate texts, sparse tables, lists longer than what is in them, empty
  * containers, instances that would gain from `__slots__`. Sizes are those of 64-bit CPython; gains are estimates.
  *
- * Duplicate strings need the strings' contents, which a snapshot does not record.
+ * Duplicate texts are counted while decoding, since a snapshot does not record contents: their sums come in.
  */
-import { NodeFlag } from '../cpython/index.ts';
+import { type DuplicateText, NodeFlag } from '../cpython/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
 
 export interface Waste {
-  readonly kind: 'sparse-dict' | 'sparse-set' | 'overallocated-list' | 'empty-container' | 'slots';
+  readonly kind: 'sparse-dict' | 'sparse-set' | 'overallocated-list' | 'empty-container' | 'slots' | 'duplicate-text';
   /** Type of the containers, or of the instances. */
   readonly type: string;
   readonly count: number;
@@ -26,7 +26,7 @@ const DICT_ENTRY = 24;
 const EMPTY_DICT = 64;
 
 /** One row a kind and type, most bytes to gain first. */
-export function findWaste(graph: HeapGraph): Waste[] {
+export function findWaste(graph: HeapGraph, duplicates: readonly DuplicateText[] = []): Waste[] {
   const { columns } = graph;
   const { nodeCount, type, types, size, length, flags } = columns;
   const rows = new Map<string, { kind: Waste['kind']; type: number; count: number; bytes: number; gain: number }>();
@@ -74,7 +74,10 @@ export function findWaste(graph: HeapGraph): Waste[] {
   }
   addSlots(graph, add);
   return [...rows.values()]
-    .map(({ kind, type: t, count, bytes, gain }) => ({ kind, type: types[t]!.name, count, bytes, gain }))
+    .map(({ kind, type: t, count, bytes, gain }): Waste => ({ kind, type: types[t]!.name, count, bytes, gain }))
+    .concat(
+      duplicates.map(d => ({ kind: 'duplicate-text', type: d.type, count: d.count, bytes: d.bytes, gain: d.bytes })),
+    )
     .sort((a, b) => b.gain - a.gain);
 }
 

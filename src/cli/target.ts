@@ -2,7 +2,14 @@
 import { existsSync, statSync } from 'node:fs';
 import { captureByAgent, isAgentFile, readAgentFile } from '../agent/index.ts';
 import { type MemoryPart, residency, residencyFacts } from '../analysis/index.ts';
-import { type CollectorFacts, decode, type HeapOrigin, NodeFlag } from '../cpython/index.ts';
+import {
+  type CollectorFacts,
+  type DuplicateText,
+  decode,
+  duplicateTexts,
+  type HeapOrigin,
+  NodeFlag,
+} from '../cpython/index.ts';
 import { HeapGraph, readSnapshot } from '../heap/index.ts';
 import {
   capture,
@@ -23,6 +30,8 @@ export type TargetKind = 'process' | 'core' | 'snapshot';
 /** What is known of a target besides its graph; it is kept in snapshot files too. */
 export interface TargetFacts {
   readonly collector?: CollectorFacts;
+  /** Texts that are there more than once; asked for with `duplicates`. */
+  readonly duplicates?: readonly DuplicateText[];
   /** Where every resident byte is; asked for with `account`. */
   readonly memory?: {
     readonly resident: number;
@@ -43,6 +52,8 @@ export interface OpenOptions extends Partial<ViaOptions> {
   readonly progress: Progress;
   /** Also find out where every resident byte is. */
   readonly account?: boolean;
+  /** Also count texts that are there more than once. */
+  readonly duplicates?: boolean;
 }
 
 /** What TARGET means: only digits are a pid, anything else is a file. Throws LeakscopeError when it is neither. */
@@ -78,7 +89,7 @@ export async function openTarget(target: string, options: OpenOptions): Promise<
       : capture(Number(target), { via: options.via ?? 'auto' });
   options.progress.say(`reading the heap of ${kind === 'core' ? target : `process ${target}`}`);
   try {
-    return { kind, ...readHeap(image, options.account === true) };
+    return { kind, ...readHeap(image, options.account === true, options.duplicates === true) };
   } catch (error) {
     throw withNotes(error, image);
   }
@@ -102,13 +113,16 @@ export async function openByAgent(pid: number, progress: Progress): Promise<Open
   return { kind: 'process', graph, facts: (graph.facts ?? {}) as TargetFacts, seconds };
 }
 
-function readHeap(image: ProcessImage, account: boolean): Omit<OpenedTarget, 'kind'> {
+function readHeap(image: ProcessImage, account: boolean, duplicates: boolean): Omit<OpenedTarget, 'kind'> {
   const begun = performance.now();
   const resident = account && image.via !== 'core' ? ResidentMemory.read(image.pid) : undefined;
   const memory = Memory.copy(image);
   const copiedMs = performance.now() - begun;
   const decoded = decode(image, { memory });
-  const facts: TargetFacts = { collector: decoded.collector };
+  const facts: TargetFacts = {
+    collector: decoded.collector,
+    ...(duplicates ? { duplicates: duplicateTexts(memory, decoded.runtime.layout, decoded.columns) } : {}),
+  };
   return {
     graph: new HeapGraph(decoded.columns, decoded.origin),
     facts: account ? { ...facts, memory: residency(residencyFacts(image, memory, decoded, resident)) } : facts,

@@ -18,6 +18,7 @@ export {
   type TypeInfo,
 } from './columns.ts';
 export { type AllocatorFacts, type CollectorFacts, type Decoded, type DecodeOptions, decode } from './decode.ts';
+export { type DuplicateText, duplicateTexts } from './duplicate-text.ts';
 export {
   attributeWord,
   isCollecting,

@@ -52,7 +52,7 @@ export interface WasteDocument extends Document {
   readonly objects: number;
   readonly bytes: number;
   readonly waste: readonly {
-    readonly kind: 'sparse-dict' | 'sparse-set' | 'overallocated-list' | 'empty-container' | 'slots';
+    readonly kind: 'sparse-dict' | 'sparse-set' | 'overallocated-list' | 'empty-container' | 'slots' | 'duplicate-text';
     /** The type of the containers or instances. */
     readonly type: string;
     readonly count: number;

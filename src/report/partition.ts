@@ -75,6 +75,7 @@ const WASTE: Readonly<Record<WasteDocument['waste'][number]['kind'], string>> = 
   'overallocated-list': 'lists with more room than items',
   'empty-container': 'empty containers',
   slots: 'instances that __slots__ would make smaller',
+  'duplicate-text': 'texts that are there already (sys.intern, or one shared object)',
 };
 
 export function wasteText(document: WasteDocument, style: Style): string {

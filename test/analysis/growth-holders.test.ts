@@ -151,8 +151,8 @@ function holdersByDefinition(graph: HeapGraph, born: Uint8Array): Map<number, { 
   }
   const totals = new Map<number, { born: number; bytes: number }>();
   for (const node of newOnes) {
-    // The first one above it, or itself.
-    const top = first.includes(node) ? node : first.find(f => dominates(f, node))!;
+    // The nearest first one above it, or itself: above that there may be others, with an old object in between.
+    const top = first.includes(node) ? node : nearest(node, first);
     const holder = adopted.get(top) ?? holderOf.get(top)!;
     const total = totals.get(holder) ?? { born: 0, bytes: 0 };
     total.born++;

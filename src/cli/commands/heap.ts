@@ -41,12 +41,12 @@ export function addHeap(program: Command): void {
 
 async function heap(target: string, options: HeapOptions): Promise<void> {
   const progress = progressTo(process.stderr, options.quiet === true);
-  const { graph } = await openTarget(target, { ...options, progress });
+  const { graph, facts } = await openTarget(target, { ...options, progress, duplicates: options.waste === true });
   const shown = options.limit ?? (options.json ? Number.POSITIVE_INFINITY : ROWS);
   const head = { ...documentHead(graph), ...totalsOf(graph) };
   if (options.waste) {
     progress.say('looking for waste');
-    const waste = findWaste(graph)
+    const waste = findWaste(graph, facts.duplicates)
       .slice(0, shown)
       .map(({ kind, type, count, bytes, gain }) => ({ kind, type, count, bytes, bytes_to_gain: gain }));
     progress.clear();

@@ -49,7 +49,13 @@ async function snapshot(target: string, options: SnapshotOptions): Promise<void>
   const { graph, facts, seconds } =
     via === 'agent' && kindOf(target) === 'process'
       ? await openByAgent(Number(target), progress)
-      : await openTarget(target, { ...rest, via: via === 'agent' ? 'auto' : via, progress, account: true });
+      : await openTarget(target, {
+          ...rest,
+          via: via === 'agent' ? 'auto' : via,
+          progress,
+          account: true,
+          duplicates: true,
+        });
   progress.say(`writing ${options.output}`);
   const begun = performance.now();
   const { bytes } = await writeSnapshot(options.output, graph.columns, graph.origin, facts);
