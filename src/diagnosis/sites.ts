@@ -63,7 +63,7 @@ export async function observeSites(
 }
 
 /** Hits at one word, of whatever meaning, after which it is let go: each stops a thread of the target for a moment. */
-const MOST_HITS = { size: 30, slot: 30, class: 120 } as const;
+const MOST_HITS = { size: 30, slot: 30, class: 400 } as const;
 
 async function observeGroup(
   pid: number,
