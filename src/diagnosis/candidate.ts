@@ -108,7 +108,7 @@ function placeOf(graph: HeapGraph, growth: GrowthHolder): PathStep[] {
   return steps;
 }
 
-function sum(values: readonly number[]): number {
+export function sum(values: readonly number[]): number {
   let total = 0;
   for (const value of values) total += value;
   return total;

@@ -1,7 +1,7 @@
 /** Writing the verdict down: the words, the numbers and the order of CLI.md's document. */
 import { elementsOf, expressionOf, type PathStep } from '../analysis/index.ts';
 import type { HeapGraph } from '../heap/index.ts';
-import type { Candidate } from './candidate.ts';
+import { type Candidate, sum } from './candidate.ts';
 import { cyclePath } from './cycle-path.ts';
 import type { Judged } from './judge.ts';
 import { type MemorySummary, memoryParts } from './memory-parts.ts';
@@ -205,12 +205,6 @@ function plainExpression(graph: HeapGraph, steps: readonly PathStep[]): string {
     end = steps.findIndex(step => step.node === owner) + 1;
   }
   return end > 0 && end < steps.length ? expressionOf(graph, steps.slice(0, end)) : '';
-}
-
-function sum(values: readonly number[]): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
 }
 
 /** Lines that were seen at work; then those that only the source tells of, where the container's own inserts cannot be seen or are C's. */

@@ -1,5 +1,5 @@
 /** The Python files of a target: which there are, whose they are, and their text as the target's file system has it. */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import type { HeapGraph } from '../heap/index.ts';
 import { prepareSource, readSource, type SourceFile } from '../source/index.ts';
@@ -53,17 +53,6 @@ export class ProjectFiles {
     return undefined;
   }
 
-  /** The text of a file, undefined when it cannot be read. */
-  text(file: string): string | undefined {
-    const path = this.locate(file);
-    if (path === undefined) return undefined;
-    try {
-      return readFileSync(path, 'utf8');
-    } catch {
-      return undefined;
-    }
-  }
-
   /** The parsed file, undefined when it cannot be read. */
   open(file: string): SourceFile | undefined {
     let source = this.opened.get(file);
@@ -97,8 +86,19 @@ export class ProjectFiles {
   }
 }
 
-/** The files that the code in a heap comes from. */
+const filesByGraph = new WeakMap<HeapGraph, Set<string>>();
+
+/** The files that the code in a heap comes from; looked for once a graph. */
 export function filesOf(graph: HeapGraph): Set<string> {
+  let files = filesByGraph.get(graph);
+  if (files === undefined) {
+    files = collectFiles(graph);
+    filesByGraph.set(graph, files);
+  }
+  return files;
+}
+
+function collectFiles(graph: HeapGraph): Set<string> {
   const { columns } = graph;
   const files = new Set<string>();
   const codeTypes = new Set(columns.types.flatMap((t, i) => (t.name === 'code' ? [i] : [])));

@@ -1,24 +1,7 @@
 /** The verdict: what leakscope says about a target. The JSON of `attach --json` (schema 1) is this type, field by field. */
+import type { Category } from '../source/index.ts';
 
-export type Category =
-  | 'unreleased-reference'
-  | 'global-container'
-  | 'unbounded-cache'
-  | 'circular-reference'
-  | 'finalizer-cycle'
-  | 'closure'
-  | 'event-listener'
-  | 'long-lived-object'
-  | 'thread-local'
-  | 'exception-traceback'
-  | 'generator-or-coroutine'
-  | 'class-or-code-growth'
-  | 'lru-cache-method'
-  | 'weakref-misuse'
-  | 'c-extension-refcount'
-  | 'native-malloc'
-  | 'fragmentation'
-  | 'file-or-socket-handle';
+export type { Category };
 
 export type Evidence = 'watchpoint' | 'tracemalloc' | 'static' | 'inferred';
 
